@@ -1,0 +1,16 @@
+/* clock.h - monotonic time. Any thread. */
+#ifndef TKV_BASE_CLOCK_H
+#define TKV_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Nanoseconds of CLOCK_MONOTONIC. */
+uint64_t tkv_now_ns(void);
+
+/* Microseconds of CLOCK_MONOTONIC. */
+uint64_t tkv_now_us(void);
+
+/* Milliseconds of CLOCK_MONOTONIC. */
+uint64_t tkv_now_ms(void);
+
+#endif

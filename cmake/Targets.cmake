@@ -1,0 +1,32 @@
+# tkv_library(name SOURCES ... LINKS ...): a layer. Includes are written from the repository's root ("base/status.h").
+function(tkv_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:C>:${TKV_WARNINGS}>)
+  target_link_libraries(${name} PUBLIC ${ARG_LINKS})
+endfunction()
+
+# tkv_program(name SOURCES ... LINKS ...): an executable in the build folder's root.
+function(tkv_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINKS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:C>:${TKV_WARNINGS}>)
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS})
+endfunction()
+
+# tkv_check(name SOURCES ... LINKS ... [TIMEOUT s] [LABELS ...]): a Check program, run by ctest under its name.
+function(tkv_check name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINKS;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  tkv_program(${name} SOURCES ${ARG_SOURCES} LINKS ${ARG_LINKS} PkgConfig::CHECK)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+  if(ARG_LABELS)
+    set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}")
+  endif()
+endfunction()

@@ -1,0 +1,104 @@
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/checked.h"
+#include "base/log.h"
+#include "base/sizes.h"
+#include "tests/support/check_main.h"
+
+/* Goal: every status has a reason and a code of its own. Method: compare all pairs. */
+START_TEST(statuses_are_distinct)
+{
+    for (int a = 0; a < TKV_STATUS_COUNT; a++) {
+        for (int b = 0; b < a; b++) {
+            ck_assert_str_ne(tkv_status_reason(a), tkv_status_reason(b));
+            ck_assert_int_ne(tkv_status_code(a), tkv_status_code(b));
+        }
+    }
+    ck_assert_int_eq(tkv_status_code(TKV_EPOS), -32002);
+}
+END_TEST
+
+/* Goal: a buffer keeps its bytes, refuses to pass its maximum, and the refusal sticks. */
+START_TEST(buffer_is_bounded)
+{
+    struct tkv_buffer b;
+    tkv_buffer_init(&b, 1000);
+    for (int i = 0; i < 100; i++)
+        tkv_buffer_printf(&b, "%09d,", i);
+    ck_assert_int_eq(tkv_buffer_status(&b), TKV_ETOOLARGE); /* the last NUL did not fit */
+    ck_assert_uint_eq(b.len, 990);
+    ck_assert_int_eq(memcmp(b.data + 980, "000000098,", 10), 0);
+    tkv_buffer_append(&b, "x", 1);
+    ck_assert_uint_eq(b.len, 990);
+    tkv_buffer_clear(&b);
+    tkv_buffer_puts(&b, "abcdef");
+    tkv_buffer_consume(&b, 4);
+    ck_assert_uint_eq(b.len, 2);
+    ck_assert_int_eq(memcmp(b.data, "ef", 2), 0);
+    tkv_buffer_close(&b);
+}
+END_TEST
+
+/* Goal: overflow is said, not wrapped. */
+START_TEST(checked_arithmetic)
+{
+    size_t out;
+    size_t fine[] = {3, 5, 7}, huge[] = {(size_t)1 << 32, (size_t)1 << 31, 4};
+    ck_assert(tkv_mul_all(fine, 3, &out) && out == 105);
+    ck_assert(!tkv_mul_all(huge, 3, &out));
+    ck_assert(!tkv_add((size_t)-1, 1, &out));
+}
+END_TEST
+
+/* Goal: sizes as people write them, and every broken form refused. */
+START_TEST(sizes)
+{
+    static const struct {
+        const char *text;
+        enum tkv_status st;
+        uint64_t value;
+    } rows[] = {
+        {"0", TKV_OK, 0},           {"4096", TKV_OK, 4096},
+        {"64M", TKV_OK, 64 << 20},  {"40G", TKV_OK, 40ull << 30},
+        {"1KiB", TKV_OK, 1024},     {"2kb", TKV_EINVAL, 0},
+        {"", TKV_EINVAL, 0},        {"-1", TKV_EINVAL, 0},
+        {"1.5G", TKV_EINVAL, 0},    {"M", TKV_EINVAL, 0},
+        {"9Q", TKV_EINVAL, 0},      {"9223372036854775807", TKV_OK, INT64_MAX},
+        {"9999999T", TKV_ERANGE, 0}, {"9223372036854775808", TKV_ERANGE, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t got = 0;
+        ck_assert_int_eq(tkv_parse_size(rows[i].text, &got), rows[i].st);
+        ck_assert_uint_eq(got, rows[i].value);
+    }
+    char text[32];
+    ck_assert_str_eq(tkv_format_size(1536, text, sizeof text), "1.5 KiB");
+    ck_assert_str_eq(tkv_format_size(12, text, sizeof text), "12 B");
+}
+END_TEST
+
+/* Goal: text from outside cannot forge a log line. */
+START_TEST(log_quotes)
+{
+    char out[32];
+    enum tkv_log_level level;
+    ck_assert_str_eq(tkv_log_quote("a\"b\nc", out, sizeof out), "\"a\\\"b\\x0ac\"");
+    ck_assert_uint_lt(strlen(tkv_log_quote("0123456789012345678901234567890123456789", out, 16)), 16);
+    ck_assert(tkv_log_level_from_word("debug", &level) && level == TKV_LOG_DEBUG);
+    ck_assert(!tkv_log_level_from_word("loud", &level));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("base");
+    TCase *tc = tcase_create("base");
+    tcase_add_test(tc, statuses_are_distinct);
+    tcase_add_test(tc, buffer_is_bounded);
+    tcase_add_test(tc, checked_arithmetic);
+    tcase_add_test(tc, sizes);
+    tcase_add_test(tc, log_quotes);
+    suite_add_tcase(s, tc);
+    return tkv_check_main(s);
+}
