@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 #include "base/checked.h"
-#include "kernels/dtype.h"
+#include "base/dtype.h"
 
 #ifdef __CUDACC__
 #define TKV_HOST_DEVICE __host__ __device__

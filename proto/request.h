@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernels/dtype.h"
+#include "base/dtype.h"
 #include "proto/error.h"
 
 #define TKV_SEQ_MAX ((UINT64_C(1) << 53) - 1)

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "kernels/dtype.h"
+#include "base/dtype.h"
 
 struct tkv_model_info {
     const char *name;

@@ -1,6 +1,6 @@
 /* dtype.h - element types of K/V and their conversions. Any thread. */
-#ifndef TKV_KERNELS_DTYPE_H
-#define TKV_KERNELS_DTYPE_H
+#ifndef TKV_BASE_DTYPE_H
+#define TKV_BASE_DTYPE_H
 
 #include <stdbool.h>
 #include <stddef.h>
