@@ -1,0 +1,92 @@
+"""Client for truekvd, the KV-cache daemon that can prove its caches are right.
+
+with truekv.Client("unix:/run/truekvd/truekvd.sock") as kv:
+    seq = kv.create(label="request 17").seq
+    kv.append([seq], [block], pos=[0])     # block: [layers, 2, n_kv_heads, tokens, head_dim]
+    k, v = kv.read(seq, layers=(0, 1))[0]  # each [n_kv_heads, tokens, head_dim]
+    assert kv.verify().ok
+"""
+
+from truekv import bf16, requests
+from truekv.client import Client, Pipeline
+from truekv.connection import Pending
+from truekv.errors import (
+    AlreadyExists,
+    BackendFailed,
+    CapacityExceeded,
+    ConnectionLost,
+    Draining,
+    InternalError,
+    InvalidParams,
+    InvalidRequest,
+    MethodNotFound,
+    NotFound,
+    NotSupported,
+    OutOfMemory,
+    OutOfRange,
+    Overloaded,
+    ParseError,
+    PermissionDenied,
+    PositionMismatch,
+    ProtocolError,
+    RequestTimeout,
+    TooLarge,
+    TruekvError,
+)
+from truekv.results import (
+    Appended,
+    Created,
+    Device,
+    Divergence,
+    Limits,
+    Model,
+    SelftestItem,
+    SelftestReport,
+    SequenceInfo,
+    SequencePage,
+    ServerInfo,
+    VerifyReport,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlreadyExists",
+    "Appended",
+    "BackendFailed",
+    "CapacityExceeded",
+    "Client",
+    "ConnectionLost",
+    "Created",
+    "Device",
+    "Divergence",
+    "Draining",
+    "InternalError",
+    "InvalidParams",
+    "InvalidRequest",
+    "Limits",
+    "MethodNotFound",
+    "Model",
+    "NotFound",
+    "NotSupported",
+    "OutOfMemory",
+    "OutOfRange",
+    "Overloaded",
+    "ParseError",
+    "Pending",
+    "PermissionDenied",
+    "Pipeline",
+    "PositionMismatch",
+    "ProtocolError",
+    "RequestTimeout",
+    "SelftestItem",
+    "SelftestReport",
+    "SequenceInfo",
+    "SequencePage",
+    "ServerInfo",
+    "TooLarge",
+    "TruekvError",
+    "VerifyReport",
+    "bf16",
+    "requests",
+]
