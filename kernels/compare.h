@@ -22,10 +22,11 @@ struct tkv_plane_stats {
     uint64_t mismatched_bytes;
     bool finite;         /* false: some differing element is not finite on one side */
     double max_abs_diff; /* over finite differing elements; meaningful where finite */
+    /* The first of the largest differences; not finite is larger. Where mismatched_bytes > 0. */
     struct {
-        uint32_t kv_head, kv_pos, dim; /* the first of the largest differences; not finite is larger */
+        uint32_t kv_head, kv_pos, dim;
         float expected, other;
-    } worst;                                  /* meaningful where mismatched_bytes > 0 */
+    } worst;
     uint64_t nonzero_expected, nonzero_other; /* elements with |x| > 1e-6 (NaN counts) */
 };
 

@@ -16,16 +16,16 @@ extern "C" {
 #endif
 
 /* X(name, word on the wire, what it does) */
-#define TKV_FAULTS(X)                                                                              \
-    X(SHARED_POINTERS, "shared_pointers", "every item reads the last item's rows")                 \
-    X(STALE_LENGTHS, "stale_lengths", "positions are those of the step before")                    \
-    X(HALF_LENGTHS, "half_lengths", "the second half of the items gets length 0")                  \
-    X(SWAP_ITEMS, "swap_items", "neighbouring items get each other's rows")                        \
-    X(TOKEN_MAJOR, "token_major", "rows are placed as [capacity][n_kv_heads][head_dim]")           \
-    X(OFF_BY_ONE, "off_by_one", "rows land one position too far")                                  \
-    X(SHORT_GRID, "short_grid", "the second half of each row is not written")                      \
-    X(STRAY_WRITE, "stray_write", "one more row is written beside the right ones")                 \
-    X(KV_SWAPPED, "kv_swapped", "K rows land in V and V rows in K")                                \
+#define TKV_FAULTS(X)                                                                    \
+    X(SHARED_POINTERS, "shared_pointers", "every item reads the last item's rows")       \
+    X(STALE_LENGTHS, "stale_lengths", "positions are those of the step before")          \
+    X(HALF_LENGTHS, "half_lengths", "the second half of the items gets length 0")        \
+    X(SWAP_ITEMS, "swap_items", "neighbouring items get each other's rows")              \
+    X(TOKEN_MAJOR, "token_major", "rows are placed as [capacity][n_kv_heads][head_dim]") \
+    X(OFF_BY_ONE, "off_by_one", "rows land one position too far")                        \
+    X(SHORT_GRID, "short_grid", "the second half of each row is not written")            \
+    X(STRAY_WRITE, "stray_write", "one more row is written beside the right ones")       \
+    X(KV_SWAPPED, "kv_swapped", "K rows land in V and V rows in K")                      \
     X(BIT_FLIP, "bit_flip", "one bit of the live cache flips after a right write")
 
 enum tkv_fault {

@@ -1,4 +1,5 @@
-/* kv_append.h - write new K and V rows into per-sequence caches, one item at a time or by one launch.
+/* kv_append.h - write new K and V rows into per-sequence caches, one item at a time or by one
+ * launch.
  *
  *   cache  [n_layers][2][n_kv_heads][capacity][head_dim]   device memory (see layout.h)
  *   rows   [layers][2][n_kv_heads][tokens][head_dim]       device or staging memory

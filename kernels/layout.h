@@ -57,8 +57,8 @@ TKV_HOST_DEVICE static inline size_t tkv_plane_offset(const struct tkv_geometry 
 static inline bool tkv_block_bytes(const struct tkv_geometry *g, size_t layers, size_t positions,
                                    enum tkv_dtype dtype, size_t *out)
 {
-    size_t factors[] = {layers,      TKV_KV,      g->n_kv_heads, positions,
-                        g->head_dim, tkv_dtype_size(dtype)};
+    size_t factors[] = {layers,    TKV_KV,      g->n_kv_heads,
+                        positions, g->head_dim, tkv_dtype_size(dtype)};
     return tkv_mul_all(factors, sizeof factors / sizeof factors[0], out);
 }
 
