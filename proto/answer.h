@@ -1,6 +1,7 @@
 /* answer.h - typed results and errors into lines of JSON.
- * Each function writes one whole answer object without its newline, so that answers of a batch array
- * can be joined. id is the request's id text. One thread at a time; errors stick in the buffer. */
+ * Each function writes one whole answer object without its newline, so that answers of a batch
+ * array can be joined. id is the request's id text. One thread at a time; errors stick in the
+ * buffer. */
 #ifndef TKV_PROTO_ANSWER_H
 #define TKV_PROTO_ANSWER_H
 

@@ -9,15 +9,15 @@
 #include "base/status.h"
 
 /* X(member of data, C field): the numbers that an error may carry. */
-#define TKV_ERROR_NUMBERS(X)                                                                       \
-    X(seq)                                                                                         \
-    X(expected)                                                                                    \
-    X(len)                                                                                         \
-    X(capacity)                                                                                    \
-    X(needed)                                                                                      \
-    X(available)                                                                                   \
-    X(retry_after_ms)                                                                              \
-    X(limit)                                                                                       \
+#define TKV_ERROR_NUMBERS(X) \
+    X(seq)                   \
+    X(expected)              \
+    X(len)                   \
+    X(capacity)              \
+    X(needed)                \
+    X(available)             \
+    X(retry_after_ms)        \
+    X(limit)                 \
     X(size)
 
 /* Which of the numbers are set: bit of each field. */
@@ -54,7 +54,7 @@ enum tkv_status tkv_error_param(struct tkv_error *e, const char *param, const ch
     __attribute__((format(printf, 3, 4)));
 
 /* Sets a number: tkv_error_number(e, seq, 7). */
-#define tkv_error_number(e, field, value)                                                          \
+#define tkv_error_number(e, field, value) \
     ((void)((e)->field = (value), (e)->numbers |= 1u << TKV_ERROR_AT_##field))
 
 #endif

@@ -52,8 +52,8 @@ void tkv_frame_filled(struct tkv_frame *f, size_t n);
 /* The next event. After TKV_FRAME_LINE the caller may call tkv_frame_expect() before the next. */
 enum tkv_frame_event tkv_frame_next(struct tkv_frame *f, const char **line, size_t *len);
 
-/* n > 0 raw bytes follow the line just taken: they go to `to` (borrowed until TKV_FRAME_PAYLOAD), or
- * nowhere where it is NULL. */
+/* n > 0 raw bytes follow the line just taken: they go to `to` (borrowed until TKV_FRAME_PAYLOAD),
+ * or nowhere where it is NULL. */
 void tkv_frame_expect(struct tkv_frame *f, void *to, uint64_t n);
 
 /* The rest of the payload under way is thrown away: its memory is the caller's again. */

@@ -1,8 +1,9 @@
 /* gate.h - the strict check of JSON text that runs before cJSON sees it.
- * RFC 8259, and besides: valid UTF-8 (no surrogates, no overlong forms), one value and nothing after
- * it, at most TKV_JSON_DEPTH levels of nesting, no duplicate keys (compared after unescaping), and
- * numbers that a double holds without turning a fraction into an integer. cJSON alone accepts a good
- * part of what this refuses. Any thread; allocates nothing but a bounded table for keys. */
+ * RFC 8259, and besides: valid UTF-8 (no surrogates, no overlong forms), one value and nothing
+ * after it, at most TKV_JSON_DEPTH levels of nesting, no duplicate keys (compared after
+ * unescaping), and numbers that a double holds without turning a fraction into an integer. cJSON
+ * alone accepts a good part of what this refuses. Any thread; allocates nothing but a bounded table
+ * for keys. */
 #ifndef TKV_PROTO_GATE_H
 #define TKV_PROTO_GATE_H
 

@@ -15,15 +15,15 @@ struct tkv_json {
 };
 
 void tkv_json_init(struct tkv_json *j, struct tkv_buffer *out);
-void tkv_json_open(struct tkv_json *j, char bracket);  /* '{' or '[' */
-void tkv_json_close(struct tkv_json *j, char bracket); /* '}' or ']' */
+void tkv_json_open(struct tkv_json *j, char bracket);     /* '{' or '[' */
+void tkv_json_close(struct tkv_json *j, char bracket);    /* '}' or ']' */
 void tkv_json_name(struct tkv_json *j, const char *name); /* a constant that needs no escapes */
 void tkv_json_uint(struct tkv_json *j, uint64_t value);
 void tkv_json_int(struct tkv_json *j, int64_t value);
-void tkv_json_double(struct tkv_json *j, double value); /* shortest that reads back; null if not finite */
+void tkv_json_double(struct tkv_json *j, double value); /* shortest; null if not finite */
 void tkv_json_bool(struct tkv_json *j, bool value);
 void tkv_json_null(struct tkv_json *j);
-void tkv_json_string(struct tkv_json *j, const char *text); /* UTF-8, escaped as needed */
+void tkv_json_string(struct tkv_json *j, const char *text);          /* UTF-8, escaped as needed */
 void tkv_json_raw(struct tkv_json *j, const char *text, size_t len); /* JSON text as it is */
 void tkv_json_base64(struct tkv_json *j, const void *bytes, size_t n);
 

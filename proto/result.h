@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/dtype.h"
+#include "proto/report.h"
 
 struct tkv_model_info {
     const char *name;
@@ -54,96 +55,6 @@ struct tkv_seq_state {
 struct tkv_read_shape {
     uint32_t layers, n_kv_heads, tokens, head_dim;
     enum tkv_dtype dtype;
-};
-
-/* X(NAME, word on the wire) */
-#define TKV_DIVERGENCE_KINDS(X)                                                                    \
-    X(MISSING_WRITE, "missing_write")                                                              \
-    X(STRAY_WRITE, "stray_write")                                                                  \
-    X(WRONG_ITEM, "wrong_item")                                                                    \
-    X(WRONG_POSITION, "wrong_position")                                                            \
-    X(WRONG_HEAD, "wrong_head")                                                                    \
-    X(WRONG_LAYER, "wrong_layer")                                                                  \
-    X(KV_SWAPPED, "kv_swapped")                                                                    \
-    X(ROUNDING, "rounding")                                                                        \
-    X(BIT_FLIP, "bit_flip")                                                                        \
-    X(UNKNOWN, "unknown")
-
-enum tkv_divergence_kind {
-#define X(name, word) TKV_KIND_##name,
-    TKV_DIVERGENCE_KINDS(X)
-#undef X
-        TKV_KIND_COUNT
-};
-
-/* A number of detail that may be absent. */
-struct tkv_detail_number {
-    bool given;
-    int64_t value;
-};
-
-struct tkv_divergence {
-    uint64_t seq, batch;
-    uint32_t layer;
-    bool is_v;
-    bool live; /* between per_item and live; else per_item and batched */
-    enum tkv_divergence_kind kind;
-    bool finite; /* false: max_abs_diff is null */
-    double max_abs_diff;
-    uint64_t mismatched_bytes;
-    struct {
-        uint32_t kv_head, kv_pos, dim;
-        double per_item, other; /* null on the wire where not finite */
-    } worst;
-    uint64_t nonzero_per_item, nonzero_other;
-    struct { /* members of detail; text says it as a sentence */
-        struct tkv_detail_number source_seq, offset, bits, kv_head, layer, rows, rows_diverging;
-        const char *layout; /* "token_major", or NULL */
-        char text[200];
-    } detail;
-};
-
-/* Reasons for which recorded items were not compared (with the live cache or at all). */
-#define TKV_SKIP_REASONS(X)                                                                        \
-    X(FREED, "freed")                                                                              \
-    X(TRUNCATED, "truncated")                                                                      \
-    X(EVICTED, "evicted")
-
-enum tkv_skip_reason {
-#define X(name, word) TKV_SKIP_##name,
-    TKV_SKIP_REASONS(X)
-#undef X
-        TKV_SKIP_COUNT
-};
-
-enum { TKV_DIVERGENCES_MAX = 1024 }; /* listed in one report; all are counted */
-
-struct tkv_verify_report {
-    bool ok;
-    uint64_t batches_checked, items_checked, bytes_compared;
-    uint64_t skipped[TKV_SKIP_COUNT]; /* reasons with 0 are not on the wire */
-    uint64_t divergent_items;
-    struct tkv_divergence *divergences;
-    size_t n_divergences;
-    uint64_t duration_us;
-};
-
-struct tkv_selftest_item {
-    uint32_t item;
-    bool is_v, finite;
-    double max_abs_diff;
-    uint64_t mismatched_bytes;
-    struct {
-        uint32_t kv_head, kv_pos, dim;
-        double per_item, batched;
-    } worst;
-    uint64_t nonzero_per_item, nonzero_batched;
-};
-
-struct tkv_selftest_report {
-    bool ok;
-    struct tkv_selftest_item *items; /* item 0 K, item 0 V, item 1 K, ...; over all layers */
-    size_t n_items;
 };
 
 #endif
