@@ -48,14 +48,12 @@ TKV_HOST_DEVICE static inline uint32_t tkv_fault_position(enum tkv_fault fault,
         /* At position 0 there is no step before: such an item lands one too far, where it fits. */
         if (it->pos == 0) return t + (room > 0);
         return (it->pos > it->tokens ? it->pos - it->tokens : 0) + t;
-    case TKV_FAULT_HALF_LENGTHS:
-        return i >= (n + 1) / 2 || n == 1 ? t : it->pos + t;
+    case TKV_FAULT_HALF_LENGTHS: return i >= (n + 1) / 2 || n == 1 ? t : it->pos + t;
     case TKV_FAULT_OFF_BY_ONE:
         if (room > 0) return it->pos + 1 + t;
         if (it->pos > 0) return it->pos - 1 + t;
         return (t + 1) % it->tokens; /* a full cache in one go: rotated */
-    default:
-        return it->pos + t;
+    default: return it->pos + t;
     }
 }
 

@@ -22,10 +22,8 @@ static enum tkv_status status_of_errno(int err)
     case ENOSPC:
     case EFBIG:
     case EMFILE:
-    case ENFILE:
-        return TKV_ENOMEM;
-    default:
-        return TKV_EINTERNAL;
+    case ENFILE: return TKV_ENOMEM;
+    default: return TKV_EINTERNAL;
     }
 }
 
