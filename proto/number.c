@@ -66,8 +66,9 @@ static size_t take_number(struct decimal *d, const char *start, const char *end,
     p += d->negative;
     digits = p;
     p = skip_digits(p, end);
-    *bad = (size_t)(p - start);
-    if (p == digits || (*digits == '0' && p - digits > 1)) return 0;
+    bool padded = p - digits > 1 && *digits == '0'; /* 01 */
+    *bad = (size_t)((padded ? digits + 1 : p) - start);
+    if (p == digits || padded) return 0;
     if (p < end && *p == '.') {
         const char *fraction = p + 1;
         d->integer_literal = false;
