@@ -11,9 +11,9 @@ extern "C" {
 #endif
 
 /* X(name, word on the wire, bytes) */
-#define TKV_DTYPES(X)                                                                              \
-    X(F16, "f16", 2)                                                                               \
-    X(BF16, "bf16", 2)                                                                             \
+#define TKV_DTYPES(X)  \
+    X(F16, "f16", 2)   \
+    X(BF16, "bf16", 2) \
     X(F32, "f32", 4)
 
 enum tkv_dtype {

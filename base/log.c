@@ -50,8 +50,7 @@ static int put_prefix(char *line, size_t size, enum tkv_log_level level)
     clock_gettime(CLOCK_REALTIME, &ts);
     gmtime_r(&ts.tv_sec, &tm);
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &tm);
-    return snprintf(line, size, "%s.%03ldZ %-7s ", stamp, ts.tv_nsec / 1000000,
-                    levels[level].word);
+    return snprintf(line, size, "%s.%03ldZ %-7s ", stamp, ts.tv_nsec / 1000000, levels[level].word);
 }
 
 static size_t advance(size_t used, int n, size_t size)

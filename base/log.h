@@ -6,10 +6,10 @@
 #include <stdbool.h>
 
 /* X(name, word, syslog priority) */
-#define TKV_LOG_LEVELS(X)                                                                          \
-    X(ERROR, "error", 3)                                                                           \
-    X(WARNING, "warning", 4)                                                                       \
-    X(INFO, "info", 6)                                                                             \
+#define TKV_LOG_LEVELS(X)    \
+    X(ERROR, "error", 3)     \
+    X(WARNING, "warning", 4) \
+    X(INFO, "info", 6)       \
     X(DEBUG, "debug", 7)
 
 enum tkv_log_level {

@@ -59,13 +59,20 @@ START_TEST(sizes)
         enum tkv_status st;
         uint64_t value;
     } rows[] = {
-        {"0", TKV_OK, 0},           {"4096", TKV_OK, 4096},
-        {"64M", TKV_OK, 64 << 20},  {"40G", TKV_OK, 40ull << 30},
-        {"1KiB", TKV_OK, 1024},     {"2kb", TKV_EINVAL, 0},
-        {"", TKV_EINVAL, 0},        {"-1", TKV_EINVAL, 0},
-        {"1.5G", TKV_EINVAL, 0},    {"M", TKV_EINVAL, 0},
-        {"9Q", TKV_EINVAL, 0},      {"9223372036854775807", TKV_OK, INT64_MAX},
-        {"9999999T", TKV_ERANGE, 0}, {"9223372036854775808", TKV_ERANGE, 0},
+        {"0", TKV_OK, 0},
+        {"4096", TKV_OK, 4096},
+        {"64M", TKV_OK, 64 << 20},
+        {"40G", TKV_OK, 40ull << 30},
+        {"1KiB", TKV_OK, 1024},
+        {"2kb", TKV_EINVAL, 0},
+        {"", TKV_EINVAL, 0},
+        {"-1", TKV_EINVAL, 0},
+        {"1.5G", TKV_EINVAL, 0},
+        {"M", TKV_EINVAL, 0},
+        {"9Q", TKV_EINVAL, 0},
+        {"9223372036854775807", TKV_OK, INT64_MAX},
+        {"9999999T", TKV_ERANGE, 0},
+        {"9223372036854775808", TKV_ERANGE, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint64_t got = 0;
@@ -84,7 +91,8 @@ START_TEST(log_quotes)
     char out[32];
     enum tkv_log_level level;
     ck_assert_str_eq(tkv_log_quote("a\"b\nc", out, sizeof out), "\"a\\\"b\\x0ac\"");
-    ck_assert_uint_lt(strlen(tkv_log_quote("0123456789012345678901234567890123456789", out, 16)), 16);
+    ck_assert_uint_lt(strlen(tkv_log_quote("0123456789012345678901234567890123456789", out, 16)),
+                      16);
     ck_assert(tkv_log_level_from_word("debug", &level) && level == TKV_LOG_DEBUG);
     ck_assert(!tkv_log_level_from_word("loud", &level));
 }

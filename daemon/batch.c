@@ -1,0 +1,63 @@
+#include "daemon/batch.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* The job's work: one launch. A flipped bit is damage after a right launch, so that it, too, is a
+ * variant of its own. */
+static enum tkv_status run_batch(struct tkv_job *job, struct tkv_device *dev)
+{
+    struct tkv_batch *b = (struct tkv_batch *)job;
+    const struct tkv_geometry *geom = &b->model->geom;
+    enum tkv_status st = b->fault == TKV_FAULT_NONE
+                             ? tkv_append_batched(dev, geom, b->items, b->n)
+                             : tkv_append_faulty(dev, geom, b->items, b->n, b->fault);
+    if (st != TKV_OK) return st;
+    return tkv_device_sync(dev);
+}
+
+struct tkv_batch *tkv_batch_open(const struct tkv_model *model, uint32_t n, uint32_t n_blocks)
+{
+    struct tkv_batch *b = calloc(1, sizeof *b);
+    if (b == NULL) return NULL;
+    b->items = calloc(n, sizeof *b->items);
+    b->owners = calloc(n, sizeof *b->owners);
+    b->blocks = calloc(n_blocks, sizeof(struct tkv_staging *));
+    b->job.run = run_batch;
+    b->model = model;
+    b->refs = 1;
+    if (b->items != NULL && b->owners != NULL && b->blocks != NULL) return b;
+    tkv_batch_unref(b);
+    return NULL;
+}
+
+void tkv_batch_unref(struct tkv_batch *batch)
+{
+    assert(batch->refs > 0);
+    if (--batch->refs > 0) return;
+    for (uint32_t i = 0; i < batch->n_blocks; i++) {
+        if (batch->parked) tkv_staging_unpark(batch->blocks[i]);
+        tkv_staging_unref(batch->blocks[i]);
+    }
+    free(batch->items);
+    free(batch->owners);
+    free(batch->blocks);
+    free(batch);
+}
+
+size_t tkv_batch_held_bytes(const struct tkv_batch *batch)
+{
+    size_t bytes = sizeof *batch;
+    bytes += batch->n * (sizeof *batch->items + sizeof *batch->owners);
+    for (uint32_t i = 0; i < batch->n_blocks; i++)
+        bytes += batch->blocks[i]->room;
+    return bytes;
+}
+
+void tkv_batch_park(struct tkv_batch *batch)
+{
+    assert(!batch->parked);
+    for (uint32_t i = 0; i < batch->n_blocks; i++)
+        tkv_staging_park(batch->blocks[i]);
+    batch->parked = true;
+}

@@ -1,0 +1,57 @@
+/* config.h - the daemon's configuration: a libconfig file, checked whole before anything starts.
+ * One table of settings (settings.h) feeds parsing, range checks, defaults and help. */
+#ifndef TKV_DAEMON_CONFIG_H
+#define TKV_DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "base/status.h"
+#include "daemon/sequences.h"
+#include "kernels/device.h"
+
+enum { TKV_LISTEN_MAX = 16, TKV_MODELS_MAX = 64 };
+
+#define TKV_LISTEN_DEFAULT "unix:/run/truekv/truekv.sock" /* where neither file nor option has one */
+
+struct tkv_config {
+    char *listen[TKV_LISTEN_MAX]; /* "unix:PATH" or "tcp:HOST:PORT" */
+    size_t n_listen;
+    enum tkv_backend backend;
+    int device; /* ordinal of the GPU */
+    struct tkv_model models[TKV_MODELS_MAX];
+    size_t n_models;
+    uint32_t batch_max_items;
+    uint32_t batch_max_delay_us;
+    uint64_t journal_bytes;
+    uint64_t memory_budget; /* bytes of device memory for caches; 0: nine tenths of what is free */
+    uint64_t limits_max_header_bytes;
+    uint64_t limits_max_payload_bytes;
+    uint64_t limits_max_connections;
+    uint64_t limits_max_sequences;
+    uint64_t limits_staging_bytes;
+    uint64_t limits_output_bytes; /* queued for one connection, past which it is not read */
+    uint32_t limits_drain_ms;     /* SIGTERM: how long work under way may take */
+    uint32_t limits_device_ms;    /* a job that takes longer means that the device hangs */
+    uint64_t debug_scratch_bytes; /* verification's scratch memory, where a request names none */
+    bool debug_allow_fault_injection;
+    enum tkv_log_level log_level;
+};
+
+/* Defaults, no models and no addresses. */
+void tkv_config_init(struct tkv_config *config);
+void tkv_config_close(struct tkv_config *config);
+
+/* Reads and checks a file into an initialised config. TKV_EINVAL: message says the file, the line,
+ * the key and what would be right. TKV_ENOMEM. The config must be closed in any case. */
+enum tkv_status tkv_config_load(struct tkv_config *config, const char *path, char *message,
+                                size_t size);
+
+/* Adds an address to listen on. TKV_EINVAL: message says what would be right. TKV_ENOMEM. */
+enum tkv_status tkv_config_add_listen(struct tkv_config *config, const char *address, char *message,
+                                      size_t size);
+void tkv_config_clear_listen(struct tkv_config *config);
+
+#endif

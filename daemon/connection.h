@@ -1,0 +1,107 @@
+/* connection.h - one client: bytes in, requests to dispatch, answers out. Loop thread only.
+ * connection.c: life and reading; connection_out.c: writing. */
+#ifndef TKV_DAEMON_CONNECTION_H
+#define TKV_DAEMON_CONNECTION_H
+
+#include "daemon/server.h"
+#include "proto/frame.h"
+
+/* X(state, may become)
+ * OPEN       requests are read and answered
+ * ENDED      the peer sends no more; what it asked is still answered, then it is closed
+ * LOST       nobody can tell where its next message begins: it hears why, what it sends is thrown away
+ * LINGERING  all has been written and our side is shut; until the peer closes, or a short while: to
+ *            close with bytes unread would make TCP take the last answers back
+ * CLOSED     libuv still has the handle */
+#define TKV_CONNECTION_STATES(X)                                                                   \
+    X(OPEN, 1u << TKV_CONNECTION_ENDED | 1u << TKV_CONNECTION_LOST | 1u << TKV_CONNECTION_CLOSED)  \
+    X(ENDED, 1u << TKV_CONNECTION_CLOSED)                                                          \
+    X(LOST, 1u << TKV_CONNECTION_ENDED | 1u << TKV_CONNECTION_LINGERING |                          \
+                1u << TKV_CONNECTION_CLOSED)                                                       \
+    X(LINGERING, 1u << TKV_CONNECTION_CLOSED)                                                      \
+    X(CLOSED, 0u)
+
+enum tkv_connection_state {
+#define X(state, moves) TKV_CONNECTION_##state,
+    TKV_CONNECTION_STATES(X)
+#undef X
+};
+
+enum {
+    TKV_CALLS_MAX = 1024,      /* requests of one connection under way, past which it is not read */
+    TKV_HARD_MARK = 4,         /* times limits.output_bytes: a client that leaves more unread is closed */
+    TKV_LINGER_MS = 2000
+};
+
+struct tkv_call;
+
+struct tkv_connection {
+    union {
+        uv_stream_t stream;
+        uv_pipe_t pipe;
+        uv_tcp_t tcp;
+    } handle; /* data: the connection */
+    struct tkv_server *server;
+    enum tkv_connection_state state;
+    uint64_t id; /* for the log */
+    bool counted; /* among the clients; a refused one is not */
+    struct tkv_client client;
+
+    struct tkv_frame frame;
+    struct tkv_message *message; /* its payload is on the way */
+    struct tkv_staging *block;   /* where that goes */
+    bool reading;
+
+    struct tkv_call *calls; /* requests under way */
+    size_t n_calls, n_reads; /* n_reads of them are seq.read */
+    size_t read_bytes;       /* how large an answer a seq.read is expected to get */
+
+    struct tkv_buffer out; /* answers of this turn */
+    size_t queued;         /* bytes that libuv has still to write */
+    bool full;             /* too much is unread: no more requests are taken */
+    const char *doom;      /* why it must be closed when it is settled; NULL: it need not */
+
+    uint64_t linger_until_ms;
+    struct tkv_connection *prev, *next;               /* server->connections */
+    struct tkv_connection **unsettled_at, *unsettled; /* server->unsettled; NULL: not in it */
+};
+
+/* Takes the connection that waits at the listener: to serve it, or to tell it that there are too
+ * many. */
+void tkv_connection_accept(struct tkv_listener *listener);
+
+/* Writes, reads on, closes: whatever its state asks for. */
+void tkv_connection_settle(struct tkv_connection *conn);
+
+/* Its requests go on for nobody. Not from within the core. */
+void tkv_connection_close(struct tkv_connection *conn, const char *why);
+
+/* Something happened to it: it is settled in this turn. */
+void tkv_connection_touch(struct tkv_connection *conn);
+void tkv_connection_untouch(struct tkv_connection *conn);
+
+/* It is closed when it is settled. The way to close it from within the core. why: a constant. */
+void tkv_connection_doom(struct tkv_connection *conn, const char *why);
+
+/* Closes it where it has lingered for long enough. */
+void tkv_connection_check_linger(struct tkv_connection *conn, uint64_t now_ms);
+
+/* Whether all that was asked has been answered and all answers written. */
+bool tkv_connection_is_quiet(const struct tkv_connection *conn);
+
+/* --- connection_out.c --- */
+
+void tkv_connection_init_out(struct tkv_connection *conn);
+
+/* Answers not yet written, in bytes. */
+size_t tkv_connection_unread(const struct tkv_connection *conn);
+size_t tkv_connection_hard_mark(const struct tkv_connection *conn);
+
+/* Sends what is in out, and then bytes of block, whose reference is taken. */
+void tkv_connection_send_block(struct tkv_connection *conn, struct tkv_staging *block, size_t bytes);
+
+/* Sends what is in out; closes the connection where nobody reads it any more. Not from within the
+ * core. */
+void tkv_connection_flush(struct tkv_connection *conn);
+
+#endif

@@ -1,0 +1,504 @@
+#include "daemon/core.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/core_impl.h"
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+/* nine tenths of what is free, where the configuration does not say */
+static uint64_t budget_of(const struct tkv_core *core)
+{
+    uint64_t unused = core->device.memory_total - core->device.memory_used;
+    return core->config->memory_budget > 0 ? core->config->memory_budget : unused / 10 * 9;
+}
+
+/* A handle of its own for the checker, so that it never waits for the engine's queue. */
+static enum tkv_status open_checker(struct tkv_core *core, void (*wake)(void *arg), void *arg)
+{
+    struct tkv_device *dev;
+    enum tkv_status st = tkv_device_open(&dev, core->device.backend, core->device.ordinal, NULL);
+    if (st != TKV_OK) return st;
+    st = tkv_engine_open(&core->checker, dev, wake, arg);
+    if (st != TKV_OK) tkv_device_close(dev);
+    return st;
+}
+
+static enum tkv_status open_parts(struct tkv_core *core, struct tkv_device *dev)
+{
+    const struct tkv_config *cfg = core->config;
+    enum tkv_status st = tkv_device_info(dev, &core->device);
+    if (st != TKV_OK) return st;
+    if (!tkv_memory_mapped(dev, 1, &core->granularity)) return TKV_EINTERNAL;
+    st = tkv_staging_pool_open(&core->pool, core->device.backend, cfg->limits_staging_bytes,
+                               cfg->limits_staging_bytes / 4 + cfg->journal_bytes / 4);
+    if (st != TKV_OK) return st;
+    st = tkv_sequences_open(&core->sequences, cfg->limits_max_sequences);
+    if (st != TKV_OK) return st;
+    tkv_leases_init(&core->leases);
+    tkv_journal_init(&core->journal, cfg->journal_bytes);
+    core->budget = budget_of(core);
+    tkv_stat_set(&core->stats.memory_budget_bytes, core->budget);
+    return TKV_OK;
+}
+
+enum tkv_status tkv_core_open(struct tkv_core **out, const struct tkv_config *config,
+                              struct tkv_device *dev, void (*wake)(void *arg), void *arg)
+{
+    enum tkv_status st = TKV_ENOMEM;
+    struct tkv_core *core = calloc(1, sizeof *core);
+    if (core == NULL) goto fail_dev;
+    core->config = config;
+    st = open_parts(core, dev);
+    if (st != TKV_OK) goto fail_parts;
+    st = open_checker(core, wake, arg);
+    if (st != TKV_OK) goto fail_parts;
+    st = tkv_engine_open(&core->engine, dev, wake, arg);
+    if (st != TKV_OK) goto fail_checker;
+    *out = core;
+    return TKV_OK;
+fail_checker:
+    tkv_engine_close(core->checker);
+fail_parts:
+    tkv_sequences_close(core->sequences);
+    tkv_staging_pool_close(core->pool);
+    free(core);
+fail_dev:
+    tkv_device_close(dev);
+    return st;
+}
+
+static void wait_for_releases(struct tkv_core *core)
+{
+    while (core->caches_leaving > 0 || core->under_way > 0) {
+        tkv_core_poll(core);
+        struct timespec pause = {.tv_nsec = 200000};
+        if (core->caches_leaving > 0 || core->under_way > 0) nanosleep(&pause, NULL);
+    }
+}
+
+void tkv_core_close(struct tkv_core *core)
+{
+    struct tkv_sequence *seq;
+    if (core == NULL) return;
+    assert(core->waiting.head == NULL && core->gathering.head == NULL);
+    for (size_t slot = 0; (seq = tkv_sequences_next(core->sequences, &slot)) != NULL;)
+        tkv_core_free_sequence(core, seq);
+    wait_for_releases(core);
+    tkv_engine_close(core->engine);
+    tkv_engine_close(core->checker);
+    tkv_journal_close(&core->journal);
+    tkv_leases_close(&core->leases);
+    tkv_sequences_close(core->sequences);
+    tkv_staging_pool_close(core->pool);
+    free(core);
+}
+
+/* --- lists and answers ------------------------------------------------------------------------ */
+
+void tkv_op_push(struct tkv_op_list *list, struct tkv_op *op)
+{
+    op->next = NULL;
+    op->prev = list->tail;
+    if (list->tail != NULL)
+        list->tail->next = op;
+    else
+        list->head = op;
+    list->tail = op;
+}
+
+void tkv_op_unlink(struct tkv_op_list *list, struct tkv_op *op)
+{
+    if (op->prev != NULL)
+        op->prev->next = op->next;
+    else
+        list->head = op->next;
+    if (op->next != NULL)
+        op->next->prev = op->prev;
+    else
+        list->tail = op->prev;
+    op->prev = op->next = NULL;
+}
+
+/* What the core allocated for an outcome goes once the edge has seen it. */
+static void free_outcome(enum tkv_method method, struct tkv_item_error *item_errors,
+                         struct tkv_append_target *targets, uint64_t *lens,
+                         struct tkv_seq_state *states)
+{
+    free(item_errors);
+    free(targets);
+    if (method == TKV_METHOD_SEQ_APPEND) free(lens);
+    if (method == TKV_METHOD_SEQ_LIST) free(states);
+}
+
+void tkv_core_finish(struct tkv_core *core, struct tkv_op *op)
+{
+    bool listed = op->method == TKV_METHOD_SEQ_LIST, appended = op->method == TKV_METHOD_SEQ_APPEND;
+    enum tkv_method method = op->method;
+    struct tkv_item_error *item_errors = op->item_errors;
+    struct tkv_append_target *targets = op->targets;
+    uint64_t *lens = appended ? op->result.appended.lens : NULL;
+    struct tkv_seq_state *states = listed ? op->result.list.states : NULL;
+    assert(core->under_way > 0 && !op->waiting);
+    core->under_way--;
+    if (op->method == TKV_METHOD_SEQ_APPEND) {
+        tkv_staging_unref(op->block);
+        op->block = NULL;
+    }
+    op->done(op); /* the op may be gone from here on */
+    free_outcome(method, item_errors, targets, lens, states);
+}
+
+void tkv_core_fail(struct tkv_core *core, struct tkv_op *op, enum tkv_status st, const char *fmt,
+                   ...)
+{
+    va_list args;
+    char text[200];
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    tkv_error_set(&op->error, st, "%s", text);
+    if (op->n_seqs == 1) tkv_error_number(&op->error, seq, op->seqs[0]);
+    tkv_core_finish(core, op);
+}
+
+/* --- order ------------------------------------------------------------------------------------ */
+
+/* Appends may overlap; everything else wants its sequences quiet. */
+static bool stands_in_the_way(const struct tkv_op *op, const struct tkv_sequence *seq)
+{
+    if (seq->state == TKV_SEQUENCE_CREATING) return true;
+    return seq->appending > 0 && op->method != TKV_METHOD_SEQ_APPEND;
+}
+
+/* blocked_scan of a sequence is this walk's number where an earlier waiter stays on it. */
+static bool must_wait(struct tkv_core *core, const struct tkv_op *op)
+{
+    for (size_t i = 0; i < op->n_seqs; i++) {
+        const struct tkv_sequence *seq = tkv_sequences_find(core->sequences, op->seqs[i]);
+        if (seq == NULL) continue;
+        if (stands_in_the_way(op, seq)) return true;
+        if (op->waiting ? seq->blocked_scan == core->scan : seq->waiters > 0) return true;
+    }
+    return false;
+}
+
+static void mark_blocked(struct tkv_core *core, const struct tkv_op *op)
+{
+    for (size_t i = 0; i < op->n_seqs; i++)
+        tkv_sequences_find(core->sequences, op->seqs[i])->blocked_scan = core->scan;
+}
+
+/* While an operation waits, each sequence that it names has an entry, so that what comes later and
+ * names it, too, stays behind it. */
+static bool start_waiting(struct tkv_core *core, struct tkv_op *op)
+{
+    for (size_t i = 0; i < op->n_seqs; i++) {
+        struct tkv_sequence *seq = tkv_sequences_find(core->sequences, op->seqs[i]);
+        if (seq == NULL) seq = tkv_sequences_add(core->sequences, op->seqs[i]);
+        if (seq != NULL) {
+            seq->waiters++;
+            continue;
+        }
+        while (i-- > 0)
+            tkv_sequences_find(core->sequences, op->seqs[i])->waiters--;
+        return false;
+    }
+    op->waiting = true;
+    tkv_op_push(&core->waiting, op);
+    tkv_stat_add(&core->stats.queue_waiting, 1);
+    return true;
+}
+
+static void stop_waiting(struct tkv_core *core, struct tkv_op *op)
+{
+    op->waiting = false;
+    tkv_op_unlink(&core->waiting, op);
+    tkv_stat_sub(&core->stats.queue_waiting, 1);
+    for (size_t i = 0; i < op->n_seqs; i++)
+        tkv_sequences_find(core->sequences, op->seqs[i])->waiters--;
+}
+
+void tkv_core_drop_if_unused(struct tkv_core *core, struct tkv_sequence *seq)
+{
+    if (seq->state == TKV_SEQUENCE_ABSENT && seq->waiters == 0)
+        tkv_sequences_remove(core->sequences, seq);
+}
+
+/* Entries that only this operation kept go before it runs, unless it makes them real. */
+static void drop_placeholders(struct tkv_core *core, const uint64_t *seqs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct tkv_sequence *seq = tkv_sequences_find(core->sequences, seqs[i]);
+        if (seq != NULL) tkv_core_drop_if_unused(core, seq);
+    }
+}
+
+static void run(struct tkv_core *core, struct tkv_op *op)
+{
+    switch (op->method) {
+    case TKV_METHOD_SEQ_CREATE: tkv_run_create(core, op); return;
+    case TKV_METHOD_SEQ_APPEND: tkv_run_append(core, op); return;
+    case TKV_METHOD_SEQ_TRUNCATE: tkv_run_truncate(core, op); return;
+    case TKV_METHOD_SEQ_FREE: tkv_run_free(core, op); return;
+    case TKV_METHOD_SEQ_INFO: tkv_run_info(core, op); return;
+    case TKV_METHOD_SEQ_LIST: tkv_run_list(core, op); return;
+    case TKV_METHOD_SEQ_READ: tkv_run_read(core, op); return;
+    case TKV_METHOD_DEBUG_VERIFY: tkv_run_verify(core, op); return;
+    case TKV_METHOD_DEBUG_SELFTEST: tkv_run_selftest(core, op); return;
+    case TKV_METHOD_DEBUG_INJECT: tkv_run_inject(core, op); return;
+    default: assert(!"a method that the core serves");
+    }
+}
+
+/* One walk in order: whoever no longer has anything before it runs. One is enough: what an
+ * operation waits for stands before it in the list or is a job under way. */
+static void run_waiting(struct tkv_core *core)
+{
+    core->scan++;
+    for (struct tkv_op *op = core->waiting.head, *next; op != NULL; op = next) {
+        next = op->next;
+        if (must_wait(core, op)) {
+            mark_blocked(core, op);
+            continue;
+        }
+        stop_waiting(core, op);
+        drop_placeholders(core, op->seqs, op->n_seqs);
+        run(core, op);
+    }
+}
+
+/* --- operations come in ----------------------------------------------------------------------- */
+
+static void name_one(struct tkv_op *op, uint64_t seq)
+{
+    op->seq = seq;
+    op->seqs = &op->seq;
+    op->n_seqs = 1;
+}
+
+/* Which sequences the request names. */
+static void fill_names(struct tkv_op *op)
+{
+    const struct tkv_request *r = op->request;
+    op->seqs = NULL;
+    op->n_seqs = 0;
+    switch (r->method) {
+    case TKV_METHOD_SEQ_CREATE:
+        if (r->params.seq_create.seq.given) name_one(op, r->params.seq_create.seq.value);
+        break;
+    case TKV_METHOD_SEQ_APPEND:
+        op->seqs = r->params.seq_append.seqs;
+        op->n_seqs = r->params.seq_append.m;
+        break;
+    case TKV_METHOD_SEQ_FREE:
+        op->seqs = r->params.seq_free.seqs;
+        op->n_seqs = r->params.seq_free.m;
+        break;
+    case TKV_METHOD_SEQ_TRUNCATE: name_one(op, r->params.seq_truncate.seq); break;
+    case TKV_METHOD_SEQ_INFO: name_one(op, r->params.seq_info.seq); break;
+    case TKV_METHOD_SEQ_READ: name_one(op, r->params.seq_read.seq); break;
+    default: break;
+    }
+}
+
+static void touch(struct tkv_core *core, const struct tkv_op *op)
+{
+    uint64_t now = tkv_now_ms();
+    for (size_t i = 0; i < op->n_seqs; i++) {
+        struct tkv_sequence *seq = tkv_sequences_find(core->sequences, op->seqs[i]);
+        if (seq != NULL) seq->named_ms = now;
+    }
+}
+
+static void start(struct tkv_core *core, struct tkv_op *op)
+{
+    core->under_way++;
+    if (!must_wait(core, op)) {
+        run(core, op);
+        return;
+    }
+    if (!start_waiting(core, op))
+        tkv_core_fail(core, op, TKV_ENOMEM, "no host memory to wait with");
+}
+
+void tkv_core_submit(struct tkv_core *core, struct tkv_op *op)
+{
+    assert(op->request->error.status == TKV_OK && op->done != NULL);
+    op->method = op->request->method;
+    op->error.status = TKV_OK;
+    op->item_errors = NULL;
+    op->n_item_errors = 0;
+    op->targets = NULL;
+    op->generation = 0;
+    op->waiting = false;
+    if (op->method == TKV_METHOD_SEQ_APPEND) op->result.appended.lens = NULL;
+    if (op->method == TKV_METHOD_SEQ_LIST) op->result.list.states = NULL;
+    fill_names(op);
+    if (core->draining || tkv_core_failed(core)) {
+        core->under_way++;
+        if (tkv_core_failed(core))
+            tkv_core_fail(core, op, TKV_EDEVICE, "the device is lost; the daemon is going down");
+        else
+            tkv_core_fail(core, op, TKV_EDRAINING, "the daemon is shutting down");
+        return;
+    }
+    touch(core, op);
+    start(core, op);
+}
+
+/* --- operations of the core's own ------------------------------------------------------------- */
+
+static void free_op(struct tkv_op *op)
+{
+    free(op);
+}
+
+void tkv_core_free_later(struct tkv_core *core, const struct tkv_sequence *seq,
+                         _Atomic uint64_t *count)
+{
+    struct tkv_op *op = calloc(1, sizeof *op);
+    if (op == NULL) {
+        tkv_log(TKV_LOG_ERROR, "free_failed", "seq=%llu reason=out_of_memory",
+                (unsigned long long)seq->id);
+        return;
+    }
+    op->method = TKV_METHOD_SEQ_FREE;
+    op->done = free_op;
+    op->generation = seq->cache->generation;
+    name_one(op, seq->id);
+    tkv_stat_add(count, 1);
+    start(core, op);
+}
+
+static void expire(struct tkv_core *core, uint64_t now_ms)
+{
+    struct tkv_lease lease;
+    while (tkv_leases_take(&core->leases, now_ms, &lease)) {
+        struct tkv_sequence *seq = tkv_core_live(core, lease.seq);
+        if (seq == NULL || seq->cache->generation != lease.generation) continue;
+        lease.deadline_ms = seq->named_ms + seq->ttl_ms;
+        if (seq->appending > 0 || seq->waiters > 0) lease.deadline_ms = now_ms + seq->ttl_ms;
+        if (lease.deadline_ms <= now_ms)
+            tkv_core_free_later(core, seq, &core->stats.sequences_expired);
+        else if (tkv_leases_add(&core->leases, &lease) != TKV_OK)
+            tkv_log(TKV_LOG_ERROR, "lease_lost", "seq=%llu", (unsigned long long)lease.seq);
+    }
+}
+
+void tkv_core_client_gone(struct tkv_core *core, struct tkv_client *client)
+{
+    struct tkv_sequence *seq;
+    while ((seq = client->owned) != NULL) {
+        client->owned = seq->client_next;
+        if (client->owned != NULL) client->owned->client_prev = NULL;
+        seq->client = NULL;
+        seq->client_prev = seq->client_next = NULL;
+        tkv_core_free_later(core, seq, &core->stats.sequences_disconnected);
+    }
+}
+
+/* --- turns ------------------------------------------------------------------------------------ */
+
+static void complete_all(struct tkv_core *core, struct tkv_engine *engine)
+{
+    struct tkv_job *job = tkv_engine_done(engine);
+    while (job != NULL) {
+        struct tkv_job *next = job->next;
+        job->complete(job, core);
+        job = next;
+    }
+}
+
+void tkv_core_poll(struct tkv_core *core)
+{
+    complete_all(core, core->engine);
+    complete_all(core, core->checker);
+    if (core->waiting.head != NULL) run_waiting(core);
+    tkv_batcher_flush(core);
+}
+
+void tkv_core_turn(struct tkv_core *core)
+{
+    if (tkv_leases_deadline_ms(&core->leases) != UINT64_MAX) expire(core, tkv_now_ms());
+    tkv_batcher_flush(core);
+    if (core->waiting.head != NULL) run_waiting(core);
+}
+
+uint64_t tkv_core_deadline_us(const struct tkv_core *core)
+{
+    uint64_t batch = tkv_batcher_deadline_us(core);
+    uint64_t lease = tkv_leases_deadline_ms(&core->leases);
+    lease = lease < UINT64_MAX / 1000 ? lease * 1000 : UINT64_MAX;
+    return batch < lease ? batch : lease;
+}
+
+void tkv_core_drain(struct tkv_core *core)
+{
+    core->draining = true;
+}
+
+bool tkv_core_idle(const struct tkv_core *core)
+{
+    return core->under_way == 0;
+}
+
+static bool hangs(const struct tkv_core *core)
+{
+    uint64_t since = tkv_engine_busy_since_ns(core->engine);
+    uint64_t limit_ns = (uint64_t)core->config->limits_device_ms * 1000000u;
+    uint64_t now = tkv_now_ns();
+    return since != 0 && now > since && now - since > limit_ns;
+}
+
+bool tkv_core_failed(const struct tkv_core *core)
+{
+    return tkv_engine_failed(core->engine) || tkv_engine_failed(core->checker) || hangs(core);
+}
+
+struct tkv_staging_pool *tkv_core_staging(struct tkv_core *core)
+{
+    return core->pool;
+}
+
+struct tkv_stats *tkv_core_stats(struct tkv_core *core)
+{
+    tkv_stat_set(&core->stats.sequences_live, tkv_sequences_count(core->sequences));
+    tkv_stat_set(&core->stats.memory_cache_bytes, core->cache_bytes);
+    tkv_stat_set(&core->stats.memory_staging_bytes, tkv_staging_used(core->pool));
+    tkv_stat_set(&core->stats.batch_in_flight, core->in_flight);
+    tkv_stat_set(&core->stats.queue_gathering, core->gathering_items);
+    tkv_stat_set(&core->stats.journal_batches, core->journal.n);
+    tkv_stat_set(&core->stats.journal_bytes, core->journal.bytes);
+    tkv_stat_set(&core->stats.journal_evicted, core->journal.evicted);
+    return &core->stats;
+}
+
+const struct tkv_device_info *tkv_core_device(struct tkv_core *core)
+{
+    core->device.memory_used = core->cache_bytes;
+    return &core->device;
+}
+
+struct tkv_staging *tkv_core_take_block(struct tkv_core *core, size_t bytes,
+                                        struct tkv_error *error)
+{
+    struct tkv_staging *block = NULL;
+    enum tkv_status st = tkv_staging_take(core->pool, bytes, &block);
+    if (st == TKV_OK) return block;
+    if (st == TKV_EOVERLOADED) {
+        tkv_error_set(error, st, "requests under way hold all of limits.staging_bytes (%llu)",
+                      (unsigned long long)core->config->limits_staging_bytes);
+        tkv_error_number(error, retry_after_ms, 10);
+    } else {
+        tkv_error_set(error, st, "no host memory for a payload of %zu bytes", bytes);
+        tkv_error_number(error, needed, bytes);
+    }
+    return NULL;
+}

@@ -1,0 +1,97 @@
+/* core_impl.h - what the files of the core share: core.c (order and life of operations), ops.c
+ * (what each of them does), batcher.c (appends), verify.c. Not for the edge. */
+#ifndef TKV_DAEMON_CORE_IMPL_H
+#define TKV_DAEMON_CORE_IMPL_H
+
+#include "daemon/batch.h"
+#include "daemon/cache.h"
+#include "daemon/core.h"
+#include "daemon/engine.h"
+#include "daemon/journal.h"
+#include "daemon/leases.h"
+
+enum { TKV_ARMED_MAX = 16 };
+
+/* A doubly linked list of operations, in order. */
+struct tkv_op_list {
+    struct tkv_op *head, *tail;
+};
+
+struct tkv_core {
+    const struct tkv_config *config;
+    struct tkv_engine *engine;  /* live caches */
+    struct tkv_engine *checker; /* scratch memory: verification and self tests */
+    struct tkv_device_info device;
+    size_t granularity; /* of cache memory, bytes */
+    struct tkv_staging_pool *pool;
+    struct tkv_sequences *sequences;
+    struct tkv_leases leases;
+    struct tkv_journal journal;
+    struct tkv_stats stats;
+
+    struct tkv_op_list waiting; /* for an earlier operation on a sequence */
+    size_t under_way;           /* operations submitted and not yet done */
+    size_t caches_leaving;      /* releases under way */
+    uint64_t scan;              /* number of the last walk over `waiting` */
+
+    struct tkv_op_list gathering; /* admitted appends without a batch */
+    size_t gathering_items;
+    uint32_t in_flight;    /* batches */
+    uint64_t newest_batch; /* the last number handed out */
+
+    struct {
+        enum tkv_fault fault;
+        uint64_t batches;
+    } armed[TKV_ARMED_MAX];
+    size_t n_armed;
+
+    uint64_t newest_generation;
+    uint64_t budget, cache_bytes;
+    bool draining;
+};
+
+void tkv_op_push(struct tkv_op_list *list, struct tkv_op *op);
+void tkv_op_unlink(struct tkv_op_list *list, struct tkv_op *op);
+
+/* Answers an operation; its error is set. The op is the edge's again when this returns. */
+void tkv_core_finish(struct tkv_core *core, struct tkv_op *op);
+
+/* Sets the error and answers. */
+void tkv_core_fail(struct tkv_core *core, struct tkv_op *op, enum tkv_status st, const char *fmt,
+                   ...) __attribute__((format(printf, 4, 5)));
+
+/* The LIVE sequence of an id, or NULL. */
+struct tkv_sequence *tkv_core_live(struct tkv_core *core, uint64_t id);
+
+/* Takes an entry that nobody names any more out of the table. */
+void tkv_core_drop_if_unused(struct tkv_core *core, struct tkv_sequence *seq);
+
+/* Frees a LIVE sequence with nothing in flight. */
+void tkv_core_free_sequence(struct tkv_core *core, struct tkv_sequence *seq);
+
+/* Frees a sequence by an operation of the core's own, behind what was asked before. */
+void tkv_core_free_later(struct tkv_core *core, const struct tkv_sequence *seq,
+                         _Atomic uint64_t *count);
+
+/* Drops a reference; the last one submits the release. */
+void tkv_core_cache_unref(struct tkv_core *core, struct tkv_cache *cache);
+
+/* What each method does, once nothing stands in its way. Each answers, now or after a job. */
+void tkv_run_create(struct tkv_core *core, struct tkv_op *op);
+void tkv_run_append(struct tkv_core *core, struct tkv_op *op); /* batcher.c */
+void tkv_run_truncate(struct tkv_core *core, struct tkv_op *op);
+void tkv_run_free(struct tkv_core *core, struct tkv_op *op);
+void tkv_run_info(struct tkv_core *core, struct tkv_op *op);
+void tkv_run_list(struct tkv_core *core, struct tkv_op *op);
+void tkv_run_read(struct tkv_core *core, struct tkv_op *op);
+void tkv_run_verify(struct tkv_core *core, struct tkv_op *op);   /* verify.c */
+void tkv_run_selftest(struct tkv_core *core, struct tkv_op *op); /* selftest.c */
+void tkv_run_inject(struct tkv_core *core, struct tkv_op *op);
+
+/* Hands gathered appends to the engine as far as it should have them now. */
+void tkv_batcher_flush(struct tkv_core *core);
+
+/* When the oldest gathered append has waited for company long enough; UINT64_MAX: nothing waits. */
+uint64_t tkv_batcher_deadline_us(const struct tkv_core *core);
+
+#endif

@@ -1,0 +1,150 @@
+#include "daemon/engine.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+/* First in, first out. */
+struct queue {
+    struct tkv_job *head, *tail;
+};
+
+struct tkv_engine {
+    struct tkv_device *dev; /* engine thread, but for open and close */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t work;     /* todo is not empty, or stop */
+    struct queue todo, done; /* under lock */
+    bool stop;               /* under lock */
+    void (*wake)(void *arg);
+    void *arg;
+    atomic_bool failed;
+    _Atomic uint64_t busy_since_ns;
+};
+
+static void push(struct queue *q, struct tkv_job *job)
+{
+    job->next = NULL;
+    if (q->tail != NULL)
+        q->tail->next = job;
+    else
+        q->head = job;
+    q->tail = job;
+}
+
+static struct tkv_job *pop(struct queue *q)
+{
+    struct tkv_job *job = q->head;
+    if (job == NULL) return NULL;
+    q->head = job->next;
+    if (q->head == NULL) q->tail = NULL;
+    return job;
+}
+
+/* The next job, or NULL at the end. */
+static struct tkv_job *next_job(struct tkv_engine *e)
+{
+    pthread_mutex_lock(&e->lock);
+    while (e->todo.head == NULL && !e->stop)
+        pthread_cond_wait(&e->work, &e->lock);
+    struct tkv_job *job = pop(&e->todo);
+    pthread_mutex_unlock(&e->lock);
+    return job;
+}
+
+static void hand_back(struct tkv_engine *e, struct tkv_job *job)
+{
+    if (job->finish != NULL) {
+        job->finish(job);
+        return;
+    }
+    pthread_mutex_lock(&e->lock);
+    bool first = e->done.head == NULL;
+    push(&e->done, job);
+    pthread_mutex_unlock(&e->lock);
+    if (first) e->wake(e->arg);
+}
+
+static void run_job(struct tkv_engine *e, struct tkv_job *job)
+{
+    atomic_store(&e->busy_since_ns, tkv_now_ns());
+    job->status = atomic_load(&e->failed) ? TKV_EDEVICE : job->run(job, e->dev);
+    if (job->status == TKV_EDEVICE) atomic_store(&e->failed, true);
+    atomic_store(&e->busy_since_ns, 0);
+    hand_back(e, job);
+}
+
+static void *engine_main(void *arg)
+{
+    struct tkv_engine *e = arg;
+    struct tkv_job *job;
+    while ((job = next_job(e)) != NULL)
+        run_job(e, job);
+    return NULL;
+}
+
+enum tkv_status tkv_engine_open(struct tkv_engine **out, struct tkv_device *dev,
+                                void (*wake)(void *arg), void *arg)
+{
+    struct tkv_engine *e = calloc(1, sizeof *e);
+    if (e == NULL) return TKV_ENOMEM;
+    e->dev = dev;
+    e->wake = wake;
+    e->arg = arg;
+    pthread_mutex_init(&e->lock, NULL);
+    pthread_cond_init(&e->work, NULL);
+    if (pthread_create(&e->thread, NULL, engine_main, e) != 0) {
+        pthread_cond_destroy(&e->work);
+        pthread_mutex_destroy(&e->lock);
+        free(e);
+        return TKV_ENOMEM;
+    }
+    *out = e;
+    return TKV_OK;
+}
+
+void tkv_engine_close(struct tkv_engine *engine)
+{
+    if (engine == NULL) return;
+    pthread_mutex_lock(&engine->lock);
+    engine->stop = true;
+    pthread_cond_signal(&engine->work);
+    pthread_mutex_unlock(&engine->lock);
+    pthread_join(engine->thread, NULL);
+    assert(engine->todo.head == NULL && engine->done.head == NULL);
+    tkv_device_close(engine->dev);
+    pthread_cond_destroy(&engine->work);
+    pthread_mutex_destroy(&engine->lock);
+    free(engine);
+}
+
+void tkv_engine_submit(struct tkv_engine *engine, struct tkv_job *job)
+{
+    assert(job->run != NULL);
+    pthread_mutex_lock(&engine->lock);
+    push(&engine->todo, job);
+    pthread_cond_signal(&engine->work);
+    pthread_mutex_unlock(&engine->lock);
+}
+
+struct tkv_job *tkv_engine_done(struct tkv_engine *engine)
+{
+    pthread_mutex_lock(&engine->lock);
+    struct tkv_job *head = engine->done.head;
+    engine->done = (struct queue){0};
+    pthread_mutex_unlock(&engine->lock);
+    return head;
+}
+
+bool tkv_engine_failed(const struct tkv_engine *engine)
+{
+    return atomic_load(&((struct tkv_engine *)engine)->failed);
+}
+
+uint64_t tkv_engine_busy_since_ns(const struct tkv_engine *engine)
+{
+    return atomic_load(&((struct tkv_engine *)engine)->busy_since_ns);
+}

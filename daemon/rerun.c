@@ -1,0 +1,104 @@
+#include "daemon/rerun.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "daemon/rerun_impl.h"
+
+/* A part that does not fit is halved: by layers first, because items next to each other are
+ * evidence of what a batched launch mixes up. */
+static enum tkv_status run_range(struct rerun_run *run, struct part part)
+{
+    part.items = NULL;
+    if (!tkv_part_measure(run, &part)) return TKV_ENOMEM;
+    if (tkv_part_bytes(&part) <= run->r->scratch_bytes) {
+        enum tkv_status st = part.n_items > 0 ? tkv_part_run(run, &part) : TKV_OK;
+        tkv_part_close(&part);
+        return st;
+    }
+    run->r->needed_bytes = tkv_part_bytes(&part);
+    tkv_part_close(&part);
+    struct part half = part, rest = part;
+    if (part.layer_end - part.layer_begin > 1) {
+        half.layer_end = rest.layer_begin =
+            part.layer_begin + (part.layer_end - part.layer_begin) / 2;
+    } else if (part.n > 1) {
+        half.n = part.n / 2 + (part.n / 2 > 1 ? part.n / 2 % 2 : 0); /* pairs stay together */
+        rest.first += half.n;
+        rest.n -= half.n;
+    } else {
+        return TKV_EINVAL;
+    }
+    enum tkv_status st = run_range(run, half);
+    return st == TKV_OK ? run_range(run, rest) : st;
+}
+
+static bool kernel_differs(const struct tkv_rerun *r, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        if (!r->found[i].divergence.live) return true;
+    }
+    return false;
+}
+
+/* Whether the whole capacity of every item is worth a second look: one layer must fit, and all of
+ * them must not take forever. */
+static bool affordable(struct rerun_run *run, struct part part)
+{
+    part.whole = true;
+    part.items = NULL;
+    uint32_t layers = part.layer_end - part.layer_begin;
+    part.layer_end = part.layer_begin + 1;
+    size_t bytes = 0, limit = run->r->scratch_bytes;
+    bool fits = tkv_part_measure(run, &part) && tkv_part_bytes(&part) <= limit &&
+                tkv_mul(tkv_part_bytes(&part), layers, &bytes);
+    tkv_part_close(&part);
+    return fits && bytes / 4 <= limit;
+}
+
+/* The windowed findings about the kernel give way to those of the whole caches. */
+static void replace_findings(struct tkv_rerun *r, size_t from, size_t to)
+{
+    size_t kept = from;
+    for (size_t i = from; i < to; i++) {
+        if (r->found[i].divergence.live) r->found[kept++] = r->found[i];
+    }
+    memmove(r->found + kept, r->found + to, (r->n_found - to) * sizeof *r->found);
+    r->n_found -= to - kept;
+}
+
+static enum tkv_status check_batch(struct rerun_run *run, uint32_t at)
+{
+    struct tkv_rerun *r = run->r;
+    const struct tkv_batch *b = r->batches[at];
+    struct part part = {.batch = at, .n = b->n, .layer_end = b->model->geom.n_layers};
+    size_t before = r->n_found;
+    enum tkv_status st = run_range(run, part);
+    size_t after = r->n_found;
+    if (st != TKV_OK || !kernel_differs(r, before, after) || !affordable(run, part)) return st;
+    part.whole = true;
+    st = run_range(run, part);
+    if (st == TKV_OK && r->n_found > after) replace_findings(r, before, after);
+    return st;
+}
+
+enum tkv_status tkv_rerun_all(struct tkv_rerun *rerun)
+{
+    struct rerun_run run = {.r = rerun, .indexed = SIZE_MAX};
+    void *scratch = NULL;
+    enum tkv_status st = TKV_OK;
+    if (rerun->n_batches == 0) return TKV_OK;
+    st = tkv_scratch_alloc(rerun->dev, rerun->scratch_bytes, &scratch);
+    if (st != TKV_OK) return st;
+    run.scratch = scratch;
+    for (uint32_t b = 0; b < rerun->n_batches && st == TKV_OK; b++)
+        st = check_batch(&run, b);
+    tkv_scratch_free(rerun->dev, scratch);
+    tkv_row_index_close(run.batch_index);
+    tkv_row_index_close(run.all_index);
+    free(run.host);
+    free(run.counts);
+    return st;
+}

@@ -1,0 +1,474 @@
+/* rerun_part.c - one part of a recorded batch: measured, run both ways, compared, explained. */
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "daemon/classify.h"
+#include "daemon/rerun_impl.h"
+#include "kernels/compare.h"
+
+/* --- measuring -------------------------------------------------------------------------------- */
+
+static size_t round_up(size_t n, size_t to)
+{
+    return (n + to - 1) / to * to;
+}
+
+/* The item in scratch coordinates: its layers from 0, its positions from the window's first. */
+static void set_window(const struct part *part, const struct tkv_append_item *item,
+                       struct part_item *out)
+{
+    uint32_t begin = item->layer_begin > part->layer_begin ? item->layer_begin : part->layer_begin;
+    uint32_t end = item->layer_end < part->layer_end ? item->layer_end : part->layer_end;
+    uint32_t before = part->whole || item->pos < TKV_WINDOW ? item->pos : TKV_WINDOW;
+    uint32_t room = item->capacity - item->pos - item->tokens;
+    uint32_t after = part->whole || room < TKV_WINDOW ? room : TKV_WINDOW;
+    out->base = item->pos - before;
+    out->first_layer = begin;
+    out->item = *item;
+    out->item.cache = NULL;
+    out->item.pos = before;
+    out->item.capacity = before + item->tokens + after;
+    out->item.layer_begin = 0;
+    out->item.layer_end = end - begin;
+}
+
+/* Bytes of a plane and of all planes of a scratch cache and of the gathered rows. */
+static bool measure_item(struct rerun_run *run, const struct part *part, uint32_t index,
+                         struct part_item *out, size_t *bytes, size_t *live_bytes)
+{
+    const struct tkv_batch *b = run->r->batches[part->batch];
+    const struct tkv_append_item *item = &b->items[index];
+    const struct tkv_geometry *g = &b->model->geom;
+    size_t element = tkv_dtype_size(g->dtype);
+    set_window(part, item, out);
+    out->index = index;
+    size_t skipped = tkv_plane_offset(g, item->tokens, out->first_layer - item->layer_begin, TKV_K);
+    out->item.rows = (const uint8_t *)item->rows + skipped * tkv_dtype_size(item->rows_dtype);
+    out->plane_bytes = tkv_plane_elements(g, out->item.capacity) * element;
+    out->live_plane_bytes = tkv_plane_elements(g, item->tokens) * element;
+    size_t planes = (size_t)out->item.layer_end * TKV_KV;
+    bool compare_live = !part->whole && run->r->items[part->batch][index].selected &&
+                        run->r->items[part->batch][index].cache != NULL;
+    if (!compare_live) out->live_plane_bytes = 0;
+    return tkv_mul(out->plane_bytes, planes, bytes) &&
+           tkv_mul(out->live_plane_bytes, planes, live_bytes);
+}
+
+bool tkv_part_measure(struct rerun_run *run, struct part *part)
+{
+    const struct tkv_batch *b = run->r->batches[part->batch];
+    part->items = calloc(part->n, sizeof *part->items);
+    if (part->items == NULL) return false;
+    part->n_items = 0;
+    part->span = GUARD_BYTES;
+    part->live_span = 0;
+    for (uint32_t i = part->first; i < part->first + part->n; i++) {
+        const struct tkv_append_item *item = &b->items[i];
+        size_t bytes, live_bytes;
+        if (item->layer_begin >= part->layer_end || item->layer_end <= part->layer_begin) continue;
+        struct part_item *p = &part->items[part->n_items++];
+        if (!measure_item(run, part, i, p, &bytes, &live_bytes)) return false;
+        p->offset = part->span;
+        p->live_offset = part->live_span;
+        part->span += round_up(bytes, GUARD_BYTES) + GUARD_BYTES;
+        part->live_span += round_up(live_bytes, GUARD_BYTES);
+    }
+    part->span = round_up(part->span, PIECE);
+    part->live_span = round_up(part->live_span, PIECE);
+    return true;
+}
+
+void tkv_part_close(struct part *part)
+{
+    free(part->items);
+    part->items = NULL;
+}
+
+size_t tkv_part_bytes(const struct part *part)
+{
+    return 2 * (part->span + part->live_span);
+}
+
+/* --- the two re-runs -------------------------------------------------------------------------- */
+
+static uint8_t *expected_side(const struct rerun_run *run)
+{
+    return run->scratch;
+}
+
+static uint8_t *other_side(const struct rerun_run *run, const struct part *part)
+{
+    return run->scratch + part->span;
+}
+
+static struct tkv_geometry scratch_geometry(const struct rerun_run *run, const struct part *part)
+{
+    struct tkv_geometry g = run->r->batches[part->batch]->model->geom;
+    g.n_layers = part->layer_end - part->layer_begin;
+    return g;
+}
+
+static enum tkv_status run_per_item(struct rerun_run *run, const struct part *part)
+{
+    struct tkv_geometry g = scratch_geometry(run, part);
+    enum tkv_status st = TKV_OK;
+    for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
+        struct tkv_append_item item = part->items[i].item;
+        item.cache = expected_side(run) + part->items[i].offset;
+        for (uint32_t l = 0; l < item.layer_end && st == TKV_OK; l++) {
+            st = tkv_append_one(run->r->dev, &g, &item, l, TKV_K);
+            if (st == TKV_OK) st = tkv_append_one(run->r->dev, &g, &item, l, TKV_V);
+        }
+    }
+    return st;
+}
+
+/* Through the variant that served the batch. A flipped bit is damage to the live cache, not a
+ * variant of the kernel. */
+static enum tkv_status run_batched(struct rerun_run *run, const struct part *part)
+{
+    struct tkv_geometry g = scratch_geometry(run, part);
+    enum tkv_fault fault = run->r->batches[part->batch]->fault;
+    struct tkv_append_item *items = calloc(part->n_items, sizeof *items);
+    if (items == NULL) return TKV_ENOMEM;
+    for (uint32_t i = 0; i < part->n_items; i++) {
+        items[i] = part->items[i].item;
+        items[i].cache = other_side(run, part) + part->items[i].offset;
+    }
+    enum tkv_status st = fault == TKV_FAULT_NONE || fault == TKV_FAULT_BIT_FLIP
+                             ? tkv_append_batched(run->r->dev, &g, items, part->n_items)
+                             : tkv_append_faulty(run->r->dev, &g, items, part->n_items, fault);
+    free(items);
+    return st;
+}
+
+static enum tkv_status run_both(struct rerun_run *run, const struct part *part)
+{
+    struct tkv_device *dev = run->r->dev;
+    enum tkv_status st = tkv_device_fill(dev, run->scratch, TKV_POISON, 2 * part->span);
+    if (st == TKV_OK) st = run_per_item(run, part);
+    if (st == TKV_OK) st = run_batched(run, part);
+    return st == TKV_OK ? tkv_device_sync(dev) : st;
+}
+
+/* --- comparing -------------------------------------------------------------------------------- */
+
+static bool counts_room(struct rerun_run *run, size_t n)
+{
+    if (n <= run->n_counts) return true;
+    uint64_t *counts = realloc(run->counts, n * sizeof *counts);
+    if (counts == NULL) return false;
+    run->counts = counts;
+    run->n_counts = n;
+    return true;
+}
+
+static enum tkv_status differing_bytes(struct rerun_run *run, const uint8_t *a, const uint8_t *b,
+                                       size_t bytes, uint64_t *out)
+{
+    size_t n = bytes / PIECE;
+    *out = 0;
+    if (!counts_room(run, n)) return TKV_ENOMEM;
+    enum tkv_status st = tkv_compare_planes(run->r->dev, a, b, PIECE, n, run->counts);
+    for (size_t i = 0; i < n && st == TKV_OK; i++)
+        *out += run->counts[i];
+    run->r->bytes_compared += bytes;
+    return st;
+}
+
+/* Both planes on the host, one behind the other. */
+static enum tkv_status fetch_planes(struct rerun_run *run, const uint8_t *a, const uint8_t *b,
+                                    size_t bytes)
+{
+    if (2 * bytes > run->host_bytes) {
+        uint8_t *host = realloc(run->host, 2 * bytes);
+        if (host == NULL) return TKV_ENOMEM;
+        run->host = host;
+        run->host_bytes = 2 * bytes;
+    }
+    enum tkv_status st = tkv_device_copy(run->r->dev, run->host, a, bytes);
+    if (st == TKV_OK) st = tkv_device_copy(run->r->dev, run->host + bytes, b, bytes);
+    return st == TKV_OK ? tkv_device_sync(run->r->dev) : st;
+}
+
+static struct tkv_found *new_finding(struct tkv_rerun *r)
+{
+    if (r->n_found == r->found_room) {
+        size_t room = r->found_room > 0 ? r->found_room * 2 : 64;
+        struct tkv_found *found = realloc(r->found, room * sizeof *found);
+        if (found == NULL) return NULL;
+        r->found = found;
+        r->found_room = room;
+    }
+    struct tkv_found *f = &r->found[r->n_found++];
+    memset(f, 0, sizeof *f);
+    return f;
+}
+
+/* --- explaining ------------------------------------------------------------------------------- */
+
+/* The kernel's doing is in the batch's own rows; damage to a live cache may come from any. */
+static const struct tkv_row_index *index_for(struct rerun_run *run, uint32_t batch, bool live)
+{
+    struct tkv_rerun *r = run->r;
+    const struct tkv_model *model = r->batches[batch]->model;
+    if (live && run->all_model != model) {
+        tkv_row_index_close(run->all_index);
+        run->all_index = tkv_row_index_open(model, r->batches, r->n_batches, INDEX_ROWS_MAX);
+        run->all_model = model;
+    }
+    if (!live && run->indexed != batch) {
+        tkv_row_index_close(run->batch_index);
+        run->batch_index = tkv_row_index_open(model, &r->batches[batch], 1, INDEX_ROWS_MAX);
+        run->indexed = batch;
+    }
+    return live ? run->all_index : run->batch_index;
+}
+
+static void fill_numbers(struct tkv_divergence *d, const struct tkv_plane_stats *stats,
+                         uint32_t base)
+{
+    d->finite = stats->finite;
+    d->max_abs_diff = stats->max_abs_diff;
+    d->mismatched_bytes = stats->mismatched_bytes;
+    d->worst.kv_head = stats->worst.kv_head;
+    d->worst.kv_pos = stats->worst.kv_pos + base;
+    d->worst.dim = stats->worst.dim;
+    d->worst.per_item = stats->worst.expected;
+    d->worst.other = stats->worst.other;
+    d->nonzero_per_item = stats->nonzero_expected;
+    d->nonzero_other = stats->nonzero_other;
+}
+
+/* One plane that differs becomes a finding, with its kind. plane counts the item's planes. */
+static enum tkv_status explain(struct rerun_run *run, const struct part *part,
+                               const struct part_item *p, size_t plane, bool live)
+{
+    struct tkv_rerun *r = run->r;
+    const struct tkv_batch *b = r->batches[part->batch];
+    const struct tkv_row_index *index = index_for(run, part->batch, live);
+    struct tkv_found *f = index != NULL ? new_finding(r) : NULL;
+    if (f == NULL) return TKV_ENOMEM;
+    size_t plane_bytes = live ? p->live_plane_bytes : p->plane_bytes;
+    uint32_t base = live ? p->base + p->item.pos : p->base;
+    uint32_t positions = live ? p->item.tokens : p->item.capacity;
+    struct tkv_suspect suspect = {
+        .batches = live ? r->batches : &r->batches[part->batch],
+        .index = index,
+        .batch = live ? part->batch : 0,
+        .item = p->index,
+        .layer = p->first_layer + (uint32_t)(plane / TKV_KV),
+        .kv = (uint32_t)(plane % TKV_KV),
+        .base = base,
+        .positions = positions,
+        .expected = run->host,
+        .other = run->host + plane_bytes,
+        .live = live,
+    };
+    struct tkv_plane_stats stats;
+    struct tkv_divergence *d = &f->divergence;
+    tkv_plane_stats(&b->model->geom, positions, suspect.expected, suspect.other, &stats);
+    d->seq = b->owners[p->index].seq;
+    d->batch = b->id;
+    d->layer = suspect.layer;
+    d->is_v = suspect.kv == TKV_V;
+    d->live = live;
+    fill_numbers(d, &stats, base);
+    tkv_classify(&suspect, d);
+    f->batch = part->batch;
+    f->item = p->index;
+    return TKV_OK;
+}
+
+/* All planes of one item, expected against other. Items that nobody asked for, and planes whose
+ * like has been listed often enough, are only counted. */
+static enum tkv_status compare_item(struct rerun_run *run, const struct part *part,
+                                    const struct part_item *p, const uint8_t *expected,
+                                    const uint8_t *other, bool live)
+{
+    struct tkv_recheck_item *about = &run->r->items[part->batch][p->index];
+    size_t bytes = live ? p->live_plane_bytes : p->plane_bytes;
+    size_t planes = (size_t)p->item.layer_end * TKV_KV;
+    if (!about->selected || (live && (about->kernel_differs || bytes == 0))) return TKV_OK;
+    if (!counts_room(run, planes)) return TKV_ENOMEM;
+    enum tkv_status st =
+        tkv_compare_planes(run->r->dev, expected, other, bytes, planes, run->counts);
+    for (size_t i = 0; i < planes && st == TKV_OK; i++) {
+        if (run->counts[i] == 0) continue;
+        *(live ? &about->live_differs : &about->kernel_differs) = true;
+        if (run->r->n_found >= 2 * TKV_DIVERGENCES_MAX) continue;
+        st = fetch_planes(run, expected + i * bytes, other + i * bytes, bytes);
+        if (st == TKV_OK) st = explain(run, part, p, i, live);
+    }
+    return st;
+}
+
+/* Something was written outside of every cache of the part. */
+static enum tkv_status report_guard(struct rerun_run *run, const struct part *part, uint64_t bytes)
+{
+    const struct tkv_batch *b = run->r->batches[part->batch];
+    const struct part_item *p = &part->items[part->n_items - 1];
+    struct tkv_found *f = new_finding(run->r);
+    if (f == NULL) return TKV_ENOMEM;
+    f->batch = part->batch;
+    f->item = p->index;
+    f->divergence.seq = b->owners[p->index].seq;
+    f->divergence.batch = b->id;
+    f->divergence.layer = p->first_layer + p->item.layer_end - 1;
+    f->divergence.is_v = true;
+    f->divergence.kind = TKV_KIND_STRAY_WRITE;
+    f->divergence.mismatched_bytes = bytes;
+    snprintf(f->divergence.detail.text, sizeof f->divergence.detail.text,
+             "%llu guard bytes outside of every cache were written", (unsigned long long)bytes);
+    run->r->items[part->batch][p->index].kernel_differs = true;
+    return TKV_OK;
+}
+
+static enum tkv_status compare_paths(struct rerun_run *run, const struct part *part)
+{
+    uint64_t differing;
+    const uint8_t *expected = expected_side(run), *other = other_side(run, part);
+    enum tkv_status st = differing_bytes(run, expected, other, part->span, &differing);
+    if (st != TKV_OK || differing == 0) return st;
+    bool explained = false;
+    for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
+        const struct part_item *p = &part->items[i];
+        struct tkv_recheck_item *about = &run->r->items[part->batch][p->index];
+        st = compare_item(run, part, p, expected + p->offset, other + p->offset, false);
+        explained = explained || about->kernel_differs || !about->selected;
+    }
+    return st != TKV_OK || explained ? st : report_guard(run, part, differing);
+}
+
+/* --- the third way: the live caches ----------------------------------------------------------- */
+
+/* Reads that the engine does for us, and the wait for them. */
+struct live_reads {
+    pthread_mutex_t lock;
+    pthread_cond_t all_done;
+    size_t pending;
+    enum tkv_status status;
+};
+
+struct live_read {
+    struct tkv_job job; /* first */
+    struct live_reads *reads;
+    const uint8_t *src;
+    uint8_t *dst;
+    size_t width, pitch, rows;
+};
+
+static enum tkv_status run_live_read(struct tkv_job *job, struct tkv_device *dev)
+{
+    struct live_read *l = (struct live_read *)job;
+    enum tkv_status st =
+        tkv_device_copy_rows(dev, l->dst, l->width, l->src, l->pitch, l->width, l->rows);
+    return st == TKV_OK ? tkv_device_sync(dev) : st;
+}
+
+static void finish_live_read(struct tkv_job *job)
+{
+    struct live_reads *reads = ((struct live_read *)job)->reads;
+    pthread_mutex_lock(&reads->lock);
+    if (reads->status == TKV_OK) reads->status = job->status;
+    if (--reads->pending == 0) pthread_cond_signal(&reads->all_done);
+    pthread_mutex_unlock(&reads->lock);
+}
+
+/* Where the written rows of an item lie in a cache, as rows of one pitch. */
+static struct live_read rows_of(const struct rerun_run *run, const struct part *part,
+                                const struct part_item *p, const uint8_t *cache, uint32_t capacity,
+                                uint32_t layer, uint32_t pos)
+{
+    const struct tkv_geometry *g = &run->r->batches[part->batch]->model->geom;
+    size_t element = tkv_dtype_size(g->dtype);
+    size_t from = tkv_plane_offset(g, capacity, layer, TKV_K) + tkv_row_offset(g, capacity, 0, pos);
+    return (struct live_read){
+        .src = cache + from * element,
+        .width = (size_t)p->item.tokens * g->head_dim * element,
+        .pitch = (size_t)capacity * g->head_dim * element,
+        .rows = (size_t)p->item.layer_end * TKV_KV * g->n_kv_heads,
+    };
+}
+
+static uint8_t *live_side(const struct rerun_run *run, const struct part *part, int side)
+{
+    return run->scratch + 2 * part->span + (size_t)side * part->live_span;
+}
+
+static enum tkv_status read_live(struct rerun_run *run, const struct part *part)
+{
+    struct live_reads reads = {.status = TKV_OK};
+    struct live_read *jobs = calloc(part->n_items, sizeof *jobs);
+    if (jobs == NULL) return TKV_ENOMEM;
+    pthread_mutex_init(&reads.lock, NULL);
+    pthread_cond_init(&reads.all_done, NULL);
+    for (uint32_t i = 0; i < part->n_items; i++) {
+        const struct part_item *p = &part->items[i];
+        if (p->live_plane_bytes == 0) continue;
+        const struct tkv_recheck_item *about = &run->r->items[part->batch][p->index];
+        const struct tkv_append_item *item = &run->r->batches[part->batch]->items[p->index];
+        jobs[i] =
+            rows_of(run, part, p, about->cache->mem.ptr, item->capacity, p->first_layer, item->pos);
+        jobs[i].job = (struct tkv_job){.run = run_live_read, .finish = finish_live_read};
+        jobs[i].reads = &reads;
+        jobs[i].dst = live_side(run, part, 1) + p->live_offset;
+        pthread_mutex_lock(&reads.lock);
+        reads.pending++;
+        pthread_mutex_unlock(&reads.lock);
+        tkv_engine_submit(run->r->engine, &jobs[i].job);
+    }
+    pthread_mutex_lock(&reads.lock);
+    while (reads.pending > 0)
+        pthread_cond_wait(&reads.all_done, &reads.lock);
+    pthread_mutex_unlock(&reads.lock);
+    pthread_cond_destroy(&reads.all_done);
+    pthread_mutex_destroy(&reads.lock);
+    free(jobs);
+    return reads.status;
+}
+
+static enum tkv_status gather_expected(struct rerun_run *run, const struct part *part)
+{
+    struct tkv_device *dev = run->r->dev;
+    enum tkv_status st = TKV_OK;
+    for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
+        const struct part_item *p = &part->items[i];
+        if (p->live_plane_bytes == 0) continue;
+        struct live_read l =
+            rows_of(run, part, p, expected_side(run) + p->offset, p->item.capacity, 0, p->item.pos);
+        st = tkv_device_copy_rows(dev, live_side(run, part, 0) + p->live_offset, l.width, l.src,
+                                  l.pitch, l.width, l.rows);
+    }
+    return st == TKV_OK ? tkv_device_sync(dev) : st;
+}
+
+static enum tkv_status compare_live(struct rerun_run *run, const struct part *part)
+{
+    uint64_t differing;
+    uint8_t *expected = live_side(run, part, 0), *live = live_side(run, part, 1);
+    if (part->live_span == 0) return TKV_OK;
+    enum tkv_status st = tkv_device_fill(run->r->dev, expected, 0, 2 * part->live_span);
+    if (st == TKV_OK) st = tkv_device_sync(run->r->dev);
+    if (st == TKV_OK) st = gather_expected(run, part);
+    if (st == TKV_OK) st = read_live(run, part);
+    if (st == TKV_OK) st = differing_bytes(run, expected, live, part->live_span, &differing);
+    if (st != TKV_OK || differing == 0) return st;
+    for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
+        const struct part_item *p = &part->items[i];
+        st = compare_item(run, part, p, expected + p->live_offset, live + p->live_offset, true);
+    }
+    return st;
+}
+
+enum tkv_status tkv_part_run(struct rerun_run *run, struct part *part)
+{
+    enum tkv_status st = run_both(run, part);
+    if (st == TKV_OK) st = compare_paths(run, part);
+    if (st == TKV_OK) st = compare_live(run, part);
+    return st;
+}

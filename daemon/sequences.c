@@ -1,0 +1,223 @@
+#include "daemon/sequences.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "proto/request.h"
+
+struct entry {
+    struct tkv_sequence seq;
+    UT_hash_handle hh;
+};
+
+struct tkv_sequences {
+    struct entry *by_id;
+    struct tkv_sequence **slots; /* listed in this order; NULL: free */
+    size_t *free_slots;
+    size_t n_slots, n_free, max;
+    size_t count;
+    uint64_t next_id;
+};
+
+static const unsigned allowed_moves[] = {
+#define X(state, moves) moves,
+    TKV_SEQUENCE_STATES(X)
+#undef X
+};
+
+enum tkv_status tkv_sequences_open(struct tkv_sequences **out, size_t max)
+{
+    struct tkv_sequences *table = calloc(1, sizeof *table);
+    if (table == NULL) return TKV_ENOMEM;
+    table->slots = calloc(max, sizeof(struct tkv_sequence *));
+    table->free_slots = calloc(max, sizeof *table->free_slots);
+    if (table->slots == NULL || table->free_slots == NULL) {
+        free(table->slots);
+        free(table->free_slots);
+        free(table);
+        return TKV_ENOMEM;
+    }
+    table->max = max;
+    *out = table;
+    return TKV_OK;
+}
+
+static void destroy(struct tkv_sequences *table, struct entry *e)
+{
+    HASH_DEL(table->by_id, e);
+    tkv_sequence_reset(&e->seq);
+    free(e);
+}
+
+void tkv_sequences_close(struct tkv_sequences *table)
+{
+    struct entry *e, *next;
+    if (table == NULL) return;
+    HASH_ITER(hh, table->by_id, e, next)
+    {
+        destroy(table, e);
+    }
+    free(table->slots);
+    free(table->free_slots);
+    free(table);
+}
+
+struct tkv_sequence *tkv_sequences_find(struct tkv_sequences *table, uint64_t id)
+{
+    struct entry *e;
+    HASH_FIND(hh, table->by_id, &id, sizeof id, e);
+    return e == NULL ? NULL : &e->seq;
+}
+
+struct tkv_sequence *tkv_sequences_add(struct tkv_sequences *table, uint64_t id)
+{
+    assert(tkv_sequences_find(table, id) == NULL);
+    struct entry *e = calloc(1, sizeof *e);
+    if (e == NULL) return NULL;
+    e->seq.id = id;
+    e->seq.table_hook = e;
+    HASH_ADD(hh, table->by_id, seq.id, sizeof id, e);
+    if (e->hh.tbl == NULL) { /* HASH_NONFATAL_OOM */
+        free(e);
+        return NULL;
+    }
+    return &e->seq;
+}
+
+void tkv_sequences_remove(struct tkv_sequences *table, struct tkv_sequence *seq)
+{
+    assert(seq->state == TKV_SEQUENCE_ABSENT && seq->waiters == 0 && seq->appending == 0);
+    assert(seq->client == NULL);
+    destroy(table, seq->table_hook);
+}
+
+static void take_slot(struct tkv_sequences *table, struct tkv_sequence *seq)
+{
+    assert(table->count < table->max);
+    seq->slot = table->n_free > 0 ? table->free_slots[--table->n_free] : table->n_slots++;
+    table->slots[seq->slot] = seq;
+    table->count++;
+}
+
+static void give_slot(struct tkv_sequences *table, struct tkv_sequence *seq)
+{
+    assert(table->slots[seq->slot] == seq);
+    table->slots[seq->slot] = NULL;
+    table->free_slots[table->n_free++] = seq->slot;
+    table->count--;
+}
+
+void tkv_sequence_move(struct tkv_sequences *table, struct tkv_sequence *seq,
+                       enum tkv_sequence_state to)
+{
+    assert((allowed_moves[seq->state] >> to & 1u) != 0);
+    if (seq->state == TKV_SEQUENCE_ABSENT) take_slot(table, seq);
+    if (to == TKV_SEQUENCE_ABSENT) give_slot(table, seq);
+    seq->state = to;
+}
+
+size_t tkv_sequences_count(const struct tkv_sequences *table)
+{
+    return table->count;
+}
+
+struct tkv_sequence *tkv_sequences_next(struct tkv_sequences *table, size_t *slot)
+{
+    while (*slot < table->n_slots) {
+        struct tkv_sequence *seq = table->slots[(*slot)++];
+        if (seq != NULL && seq->state == TKV_SEQUENCE_LIVE) return seq;
+    }
+    return NULL;
+}
+
+uint64_t tkv_sequences_fresh_id(struct tkv_sequences *table)
+{
+    do {
+        table->next_id = table->next_id >= TKV_SEQ_MAX ? 1 : table->next_id + 1;
+    } while (tkv_sequences_find(table, table->next_id) != NULL);
+    return table->next_id;
+}
+
+enum tkv_status tkv_sequence_init(struct tkv_sequence *seq, const struct tkv_model *model,
+                                  uint32_t capacity, const char *label)
+{
+    assert(seq->committed == NULL && seq->label == NULL && seq->cache == NULL);
+    seq->committed = calloc((size_t)model->geom.n_layers * 2, sizeof *seq->committed);
+    seq->label = label != NULL ? strdup(label) : NULL;
+    if (seq->committed == NULL || (label != NULL && seq->label == NULL)) {
+        tkv_sequence_reset(seq);
+        return TKV_ENOMEM;
+    }
+    seq->reserved = seq->committed + model->geom.n_layers;
+    seq->model = model;
+    seq->capacity = capacity;
+    seq->n_truncations = 0;
+    seq->appends = 0;
+    seq->ttl_ms = 0;
+    return TKV_OK;
+}
+
+void tkv_sequence_reset(struct tkv_sequence *seq)
+{
+    free(seq->committed);
+    free(seq->label);
+    seq->committed = seq->reserved = NULL;
+    seq->label = NULL;
+}
+
+uint32_t tkv_sequence_len(const struct tkv_sequence *seq)
+{
+    uint32_t len = seq->committed[0];
+    for (uint32_t l = 1; l < seq->model->geom.n_layers; l++) {
+        if (seq->committed[l] < len) len = seq->committed[l];
+    }
+    return len;
+}
+
+bool tkv_lens_equal(const uint32_t *lens, uint32_t begin, uint32_t end, uint32_t *out)
+{
+    for (uint32_t l = begin + 1; l < end; l++) {
+        if (lens[l] != lens[begin]) return false;
+    }
+    *out = lens[begin];
+    return true;
+}
+
+/* Later truncations to a shorter length make earlier ones to a longer one irrelevant; when the list
+ * is full its two oldest are merged into one that covers both. */
+static void remember_truncation(struct tkv_sequence *seq, uint64_t batch, uint32_t len)
+{
+    struct tkv_truncation *t = seq->truncations;
+    while (seq->n_truncations > 0 && t[seq->n_truncations - 1].len >= len)
+        seq->n_truncations--;
+    if (seq->n_truncations == TKV_TRUNCATIONS_MAX) {
+        t[1].len = t[0].len;
+        memmove(t, t + 1, (TKV_TRUNCATIONS_MAX - 1) * sizeof *t);
+        seq->n_truncations--;
+    }
+    t[seq->n_truncations++] = (struct tkv_truncation){batch, len};
+}
+
+void tkv_sequence_truncate(struct tkv_sequence *seq, uint32_t len, uint64_t batch)
+{
+    bool shorter = false;
+    assert(seq->state == TKV_SEQUENCE_LIVE && seq->appending == 0);
+    for (uint32_t l = 0; l < seq->model->geom.n_layers; l++) {
+        if (seq->committed[l] <= len) continue;
+        seq->committed[l] = seq->reserved[l] = len;
+        shorter = true;
+    }
+    if (shorter) remember_truncation(seq, batch, len);
+}
+
+bool tkv_sequence_superseded(const struct tkv_sequence *seq, uint64_t batch, uint32_t end)
+{
+    for (uint32_t i = 0; i < seq->n_truncations; i++) {
+        if (seq->truncations[i].batch >= batch) return seq->truncations[i].len < end;
+    }
+    return false;
+}

@@ -1,0 +1,104 @@
+/* server.h - the loop thread: listeners, connections, the core between them, and the end of it all.
+ *
+ * A turn of the loop: callbacks parse what arrived and submit it to the core; then, once, the core
+ * gets its turn (so that all that arrived together goes into one batch) and every connection that
+ * something happened to is settled: its answers go out in one write, and it is read on or closed.
+ * Loop thread only; the struct is shared by the edge's files. */
+#ifndef TKV_DAEMON_SERVER_H
+#define TKV_DAEMON_SERVER_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "daemon/address.h"
+#include "daemon/alarm.h"
+#include "daemon/config.h"
+#include "daemon/core.h"
+
+struct tkv_connection;
+
+enum {
+    TKV_LISTENERS_MAX = 2 * TKV_LISTEN_MAX, /* our own, and as many handed over by systemd */
+    TKV_REFUSED_MAX = 32,                   /* connections over the limit that hear why */
+    TKV_DESCRIPTORS_SPARE = 128             /* descriptors for all but clients and sequences */
+};
+
+/* X(phase, may become) */
+#define TKV_PHASES(X)                                                                              \
+    X(SERVING, 1u << TKV_PHASE_DRAINING | 1u << TKV_PHASE_FAILING)                                 \
+    X(DRAINING, 1u << TKV_PHASE_FAILING | 1u << TKV_PHASE_STOPPED)                                 \
+    X(FAILING, 1u << TKV_PHASE_STOPPED)                                                            \
+    X(STOPPED, 0u)
+
+enum tkv_phase {
+#define X(phase, moves) TKV_PHASE_##phase,
+    TKV_PHASES(X)
+#undef X
+};
+
+struct tkv_listener {
+    union {
+        uv_stream_t stream;
+        uv_pipe_t pipe;
+        uv_tcp_t tcp;
+    } handle; /* data: the listener */
+    struct tkv_server *server;
+    struct tkv_listening socket;
+};
+
+struct tkv_server {
+    uv_loop_t loop;
+    const struct tkv_config *config;
+    struct tkv_core *core;
+    enum tkv_phase phase;
+    uint64_t started_us;
+
+    uv_async_t wake;        /* the core has something for us */
+    uv_check_t after;       /* a turn, after all that arrived */
+    uv_idle_t kick;         /* a turn is wanted though nothing arrives */
+    uv_signal_t signals[2]; /* SIGTERM, SIGINT */
+    uv_timer_t tick;        /* runs while somebody lingers, and towards the end */
+    uv_timer_t watchdog;
+    struct tkv_alarm alarm; /* tkv_core_deadline_us() */
+
+    struct tkv_listener listeners[TKV_LISTENERS_MAX];
+    size_t n_listeners;
+    struct tkv_connection *connections; /* those not closed */
+    struct tkv_connection *unsettled;   /* something happened to them in this turn */
+    size_t n_connections;               /* also refused ones and those being closed */
+    size_t n_clients;                   /* connections that are served */
+    size_t n_lingering;
+    uint64_t newest_connection;
+
+    uint64_t stop_by_ms;    /* DRAINING, FAILING: patience ends */
+    uint64_t seen_bytes_in; /* DRAINING: at the last tick */
+    bool failed;            /* the device is lost */
+    char trash[64 * 1024];  /* input that nobody wants */
+};
+
+/* Opens the core on dev (which it owns from here on, also on failure), then listens.
+ * TKV_EINTERNAL, TKV_ENOMEM, TKV_EDEVICE: logged; nothing is left open. config is borrowed. */
+enum tkv_status tkv_server_open(struct tkv_server **out, const struct tkv_config *config,
+                                struct tkv_device *dev);
+
+/* Serves until a signal or the device ends it; returns the process's exit code. */
+int tkv_server_run(struct tkv_server *server);
+
+/* Closes everything, but leaves all as it is where the core still has work (or a device that hangs):
+ * the process ends anyway. */
+void tkv_server_close(struct tkv_server *server);
+
+/* The turn comes though nothing arrives. */
+void tkv_server_kick(struct tkv_server *server);
+
+/* The tick runs as long as there is something to look after. */
+void tkv_server_start_tick(struct tkv_server *server);
+
+/* listener.c: opens the sockets of the configuration and takes those handed over by systemd. */
+enum tkv_status tkv_listeners_open(struct tkv_server *server);
+/* Stops accepting; socket files are removed. */
+void tkv_listeners_close(struct tkv_server *server);
+/* Names of all of them, separated by commas, in out. Returns out. */
+const char *tkv_listeners_names(const struct tkv_server *server, char *out, size_t size);
+
+#endif

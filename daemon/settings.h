@@ -1,0 +1,99 @@
+/* settings.h - the one table of settings: parsing, range checks, defaults, help and the test of the
+ * example file are all made from it. Units stand last in a name. */
+#ifndef TKV_DAEMON_SETTINGS_H
+#define TKV_DAEMON_SETTINGS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TKV_KIB UINT64_C(1024)
+#define TKV_MIB (UINT64_C(1) << 20)
+#define TKV_GIB (UINT64_C(1) << 30)
+#define TKV_PIB (UINT64_C(1) << 50)
+
+/* COUNT(key, field, default, min, max, meaning)  a whole number
+ * SIZE (key, field, default, min, max, meaning)  bytes: a whole number, or text such as "64M"
+ * FLAG (key, field, default, meaning)            true or false
+ * WORD (key, field, words, default, meaning)     one of words; the field is its place in them
+ * The lists listen and models have code of their own in config.c, and stand here for their names:
+ * LIST (key, default, meaning) */
+#define TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, LIST)                                                \
+    LIST("listen", "[\"unix:/run/truekv/truekv.sock\"]",                                           \
+         "addresses: \"unix:PATH\", \"tcp:HOST:PORT\"")                                            \
+    WORD("backend", backend, "auto|cuda|cpu", 0, "auto takes the GPU where there is one")          \
+    COUNT("device", device, 0, 0, 63, "ordinal of the GPU")                                        \
+    LIST("models", "()", "groups: name, n_layers, n_kv_heads, head_dim, dtype, capacity")          \
+    COUNT("batch.max_items", batch_max_items, 512, 1, 4096, "items in one launch")                 \
+    COUNT("batch.max_delay_us", batch_max_delay_us, 0, 0, 1000000,                                 \
+          "wait for company before a launch, microseconds")                                        \
+    SIZE("journal.bytes", journal_bytes, 256 * TKV_MIB, 0, TKV_PIB,                                \
+         "recorded appends that debug.verify can re-run; 0: none")                                 \
+    SIZE("memory.budget", memory_budget, 0, 0, TKV_PIB,                                            \
+         "device memory for caches; 0: nine tenths of what is free at start")                      \
+    SIZE("limits.max_header_bytes", limits_max_header_bytes, TKV_MIB, TKV_KIB, TKV_GIB,            \
+         "longest line of JSON")                                                                   \
+    SIZE("limits.max_payload_bytes", limits_max_payload_bytes, 256 * TKV_MIB, 4 * TKV_KIB,         \
+         1024 * TKV_GIB, "largest payload of one request or answer")                               \
+    COUNT("limits.max_connections", limits_max_connections, 1024, 1, 1000000,                      \
+          "clients at a time")                                                                     \
+    COUNT("limits.max_sequences", limits_max_sequences, 100000, 1, 100000000,                      \
+          "sequences that exist at a time")                                                        \
+    SIZE("limits.staging_bytes", limits_staging_bytes, TKV_GIB, 4 * TKV_KIB, TKV_PIB,              \
+         "host memory for payloads and answers under way")                                         \
+    SIZE("limits.output_bytes", limits_output_bytes, 64 * TKV_MIB, 4 * TKV_KIB, TKV_PIB,           \
+         "unread answers of one client past which its requests wait")                              \
+    COUNT("limits.drain_ms", limits_drain_ms, 10000, 0, 3600000,                                   \
+          "how long requests under way may take after SIGTERM, milliseconds")                      \
+    COUNT("limits.device_ms", limits_device_ms, 30000, 100, 3600000,                               \
+          "a device that is busy longer with one job hangs, milliseconds")                         \
+    SIZE("debug.scratch_bytes", debug_scratch_bytes, 256 * TKV_MIB, TKV_MIB, TKV_PIB,              \
+         "scratch memory of debug.verify")                                                         \
+    FLAG("debug.allow_fault_injection", debug_allow_fault_injection, false,                        \
+         "debug.inject may break batches on purpose")                                              \
+    WORD("log.level", log_level, "error|warning|info|debug", 2, "what is logged")
+
+/* The members of a group of models; each must be given. TEXT(key, field). Fields of tkv_model. */
+#define TKV_MODEL_SETTINGS(COUNT, WORD, TEXT)                                                      \
+    TEXT("name", name, "what clients call it")                                                     \
+    COUNT("n_layers", geom.n_layers, 0, 1, 65536, "layers")                                        \
+    COUNT("n_kv_heads", geom.n_kv_heads, 0, 1, 65536, "K/V heads of a layer")                      \
+    COUNT("head_dim", geom.head_dim, 0, 1, 65536, "elements of a head's K or V row")               \
+    WORD("dtype", geom.dtype, "f16|bf16", 0, "element type of its caches")                         \
+    COUNT("capacity", capacity, 0, 1, 1u << 30, "positions of a sequence, unless create says so")
+
+enum tkv_setting_kind {
+    TKV_SETTING_COUNT,
+    TKV_SETTING_SIZE,
+    TKV_SETTING_FLAG,
+    TKV_SETTING_WORD,
+    TKV_SETTING_TEXT,
+    TKV_SETTING_LIST
+};
+
+struct tkv_setting {
+    const char *key; /* dotted: "batch.max_items" */
+    enum tkv_setting_kind kind;
+    size_t offset, width; /* of the field; an unsigned integer of width bytes, but for TEXT */
+    uint64_t fallback, min, max;
+    const char *words; /* WORD: "auto|cuda|cpu"; LIST: the default, as written */
+    const char *meaning;
+};
+
+/* Both end with an entry whose key is NULL. */
+extern const struct tkv_setting tkv_settings[];
+extern const struct tkv_setting tkv_model_settings[];
+
+/* Reads and writes the field of a COUNT, SIZE, FLAG or WORD in the struct at base. */
+uint64_t tkv_setting_get(const struct tkv_setting *s, const void *base);
+void tkv_setting_set(const struct tkv_setting *s, void *base, uint64_t value);
+
+/* A value as the configuration file has it ("64M", true, "auto"), in out. Returns out. */
+const char *tkv_setting_format(const struct tkv_setting *s, uint64_t value, char *out, size_t size);
+
+/* The place of word in words ("a|b|c"), or -1. */
+int tkv_words_find(const char *words, const char *word);
+
+/* The key of the table most like the mistyped one, or NULL where none is near. */
+const char *tkv_settings_nearest(const struct tkv_setting *table, const char *key);
+
+#endif

@@ -1,0 +1,259 @@
+/* verify.c - debug.verify, on the loop thread: which recorded items are checked, and what of the
+ * findings still stands when the checker has come back.
+ *
+ * A verification holds references to the batches and caches that it looks at, so that neither
+ * journal eviction nor a free takes them away under it. A truncation may let positions be written
+ * again while it reads them: then a difference from the live cache proves nothing and is dropped.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/core_impl.h"
+#include "daemon/rerun.h"
+
+struct verify_job {
+    struct tkv_job job; /* first */
+    struct tkv_op *op;
+    struct tkv_rerun rerun;
+    struct tkv_verify_report report;
+    uint64_t started_us;
+};
+
+static enum tkv_status run_verify_job(struct tkv_job *job, struct tkv_device *dev)
+{
+    struct verify_job *v = (struct verify_job *)job;
+    v->rerun.dev = dev;
+    return tkv_rerun_all(&v->rerun);
+}
+
+/* --- what is checked -------------------------------------------------------------------------- */
+
+static bool wanted(const struct tkv_debug_verify *p, uint64_t seq)
+{
+    for (size_t i = 0; i < p->m; i++) {
+        if (p->seqs[i] == seq) return true;
+    }
+    return p->m == 0;
+}
+
+/* The live sequence that an item was written to, or NULL. */
+static struct tkv_sequence *written_to(struct tkv_core *core, const struct tkv_item_owner *owner)
+{
+    struct tkv_sequence *seq = tkv_core_live(core, owner->seq);
+    return seq != NULL && seq->cache->generation == owner->generation ? seq : NULL;
+}
+
+static void select_item(struct tkv_core *core, struct verify_job *v, const struct tkv_batch *b,
+                        uint32_t i, struct tkv_recheck_item *out)
+{
+    struct tkv_sequence *seq = written_to(core, &b->owners[i]);
+    out->selected = true;
+    v->report.items_checked++;
+    if (seq == NULL) {
+        v->report.skipped[TKV_SKIP_FREED]++;
+    } else if (tkv_sequence_superseded(seq, b->id, b->items[i].pos + b->items[i].tokens)) {
+        v->report.skipped[TKV_SKIP_TRUNCATED]++;
+    } else {
+        out->cache = seq->cache;
+        seq->cache->refs++;
+    }
+}
+
+/* Takes a recorded batch in where it has a wanted item. */
+static enum tkv_status add_batch(struct tkv_core *core, struct verify_job *v, struct tkv_batch *b,
+                                 const struct tkv_debug_verify *p)
+{
+    struct tkv_rerun *r = &v->rerun;
+    struct tkv_recheck_item *items = NULL;
+    for (uint32_t i = 0; i < b->n; i++) {
+        if (!wanted(p, b->owners[i].seq)) continue;
+        if (items == NULL) items = calloc(b->n, sizeof *items);
+        if (items == NULL) return TKV_ENOMEM;
+        select_item(core, v, b, i, &items[i]);
+    }
+    if (items == NULL) return TKV_OK;
+    b->refs++;
+    r->batches[r->n_batches] = b;
+    r->items[r->n_batches] = items;
+    r->n_batches++;
+    return TKV_OK;
+}
+
+/* The newest batches of the journal, oldest first. */
+static enum tkv_status plan(struct tkv_core *core, struct verify_job *v,
+                            const struct tkv_debug_verify *p)
+{
+    size_t n = core->journal.n;
+    size_t skip = p->batches.given && p->batches.value < n ? n - (size_t)p->batches.value : 0;
+    enum tkv_status st = TKV_OK;
+    v->rerun.batches = calloc(n + 1, sizeof(struct tkv_batch *));
+    v->rerun.items = calloc(n + 1, sizeof(struct tkv_recheck_item *));
+    if (v->rerun.batches == NULL || v->rerun.items == NULL) return TKV_ENOMEM;
+    for (struct tkv_batch *b = core->journal.oldest; b != NULL && st == TKV_OK; b = b->newer) {
+        if (skip > 0) {
+            skip--;
+            continue;
+        }
+        st = add_batch(core, v, b, p);
+    }
+    v->report.batches_checked = v->rerun.n_batches;
+    return st;
+}
+
+static void close_job(struct tkv_core *core, struct verify_job *v)
+{
+    struct tkv_rerun *r = &v->rerun;
+    for (size_t b = 0; b < r->n_batches; b++) {
+        for (uint32_t i = 0; i < r->batches[b]->n; i++) {
+            if (r->items[b][i].cache != NULL) tkv_core_cache_unref(core, r->items[b][i].cache);
+        }
+        free(r->items[b]);
+        tkv_batch_unref(r->batches[b]);
+    }
+    free(r->batches);
+    free(r->items);
+    free(r->found);
+    free(v->report.divergences);
+    free(v);
+}
+
+/* A sequence that neither exists nor is in the journal was never ours to check. */
+static bool all_known(struct tkv_core *core, struct tkv_op *op, const struct tkv_debug_verify *p)
+{
+    for (size_t k = 0; k < p->m; k++) {
+        bool known = tkv_core_live(core, p->seqs[k]) != NULL;
+        for (const struct tkv_batch *b = core->journal.oldest; b != NULL && !known; b = b->newer) {
+            for (uint32_t i = 0; i < b->n && !known; i++)
+                known = b->owners[i].seq == p->seqs[k];
+        }
+        if (known) continue;
+        tkv_error_set(&op->error, TKV_ENOTFOUND, "there is no sequence %llu, nor a record of one",
+                      (unsigned long long)p->seqs[k]);
+        tkv_error_number(&op->error, seq, p->seqs[k]);
+        return false;
+    }
+    return true;
+}
+
+/* --- what stands ------------------------------------------------------------------------------ */
+
+/* Drops what a truncation since the start explains. */
+static void drop_superseded(struct tkv_core *core, struct verify_job *v)
+{
+    struct tkv_rerun *r = &v->rerun;
+    size_t kept = 0;
+    for (size_t b = 0; b < r->n_batches; b++) {
+        for (uint32_t i = 0; i < r->batches[b]->n; i++) {
+            const struct tkv_append_item *item = &r->batches[b]->items[i];
+            const struct tkv_sequence *seq = written_to(core, &r->batches[b]->owners[i]);
+            if (!r->items[b][i].live_differs || seq == NULL) continue;
+            if (!tkv_sequence_superseded(seq, r->batches[b]->id, item->pos + item->tokens))
+                continue;
+            r->items[b][i].live_differs = false;
+            v->report.skipped[TKV_SKIP_TRUNCATED]++;
+        }
+    }
+    for (size_t f = 0; f < r->n_found; f++) {
+        const struct tkv_found *found = &r->found[f];
+        if (found->divergence.live && !r->items[found->batch][found->item].live_differs) continue;
+        r->found[kept++] = *found;
+    }
+    r->n_found = kept;
+}
+
+static enum tkv_status fill_report(struct verify_job *v)
+{
+    struct tkv_rerun *r = &v->rerun;
+    struct tkv_verify_report *report = &v->report;
+    size_t n = r->n_found < TKV_DIVERGENCES_MAX ? r->n_found : TKV_DIVERGENCES_MAX;
+    report->divergences = calloc(n + 1, sizeof *report->divergences);
+    if (report->divergences == NULL) return TKV_ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        report->divergences[i] = r->found[i].divergence;
+    report->n_divergences = n;
+    for (size_t b = 0; b < r->n_batches; b++) {
+        for (uint32_t i = 0; i < r->batches[b]->n; i++)
+            report->divergent_items += r->items[b][i].kernel_differs || r->items[b][i].live_differs;
+    }
+    report->bytes_compared = r->bytes_compared;
+    report->ok = report->divergent_items == 0;
+    report->duration_us = tkv_now_us() - v->started_us;
+    return TKV_OK;
+}
+
+static void set_error(struct tkv_op *op, const struct verify_job *v, enum tkv_status st)
+{
+    if (st == TKV_EINVAL) {
+        tkv_error_param(&op->error, "scratch_bytes",
+                        "scratch_bytes %zu is too small for one layer of one item: it needs %zu",
+                        v->rerun.scratch_bytes, v->rerun.needed_bytes);
+        tkv_error_number(&op->error, needed, v->rerun.needed_bytes);
+        tkv_error_number(&op->error, available, v->rerun.scratch_bytes);
+    } else if (st == TKV_ENOMEM) {
+        tkv_error_set(&op->error, st, "no memory for %zu scratch bytes", v->rerun.scratch_bytes);
+        tkv_error_number(&op->error, needed, v->rerun.scratch_bytes);
+    } else {
+        tkv_error_set(&op->error, st, "the verification could not run on the device");
+    }
+}
+
+static void count(struct tkv_core *core, const struct tkv_verify_report *report)
+{
+    tkv_stat_add(&core->stats.verify_runs, 1);
+    tkv_stat_add(&core->stats.verify_items, report->items_checked);
+    tkv_stat_add(&core->stats.verify_divergent_items, report->divergent_items);
+    if (!report->ok)
+        tkv_log(TKV_LOG_ERROR, "divergence",
+                "items=%llu first_batch=%llu first_seq=%llu detail=\"%s\"",
+                (unsigned long long)report->divergent_items,
+                (unsigned long long)(report->n_divergences > 0 ? report->divergences[0].batch : 0),
+                (unsigned long long)(report->n_divergences > 0 ? report->divergences[0].seq : 0),
+                report->n_divergences > 0 ? report->divergences[0].detail.text : "");
+}
+
+static void complete_verify(struct tkv_job *job, void *arg)
+{
+    struct tkv_core *core = arg;
+    struct verify_job *v = (struct verify_job *)job;
+    enum tkv_status st = job->status;
+    if (st == TKV_OK) {
+        drop_superseded(core, v);
+        st = fill_report(v);
+    }
+    if (st == TKV_OK) {
+        v->op->result.verify = &v->report;
+        count(core, &v->report);
+    } else {
+        set_error(v->op, v, st);
+    }
+    tkv_core_finish(core, v->op);
+    close_job(core, v);
+}
+
+void tkv_run_verify(struct tkv_core *core, struct tkv_op *op)
+{
+    const struct tkv_debug_verify *p = &op->request->params.debug_verify;
+    struct verify_job *v = calloc(1, sizeof *v);
+    if (v == NULL || !all_known(core, op, p)) {
+        if (v == NULL) tkv_error_set(&op->error, TKV_ENOMEM, "no host memory for a verification");
+        free(v);
+        tkv_core_finish(core, op);
+        return;
+    }
+    v->op = op;
+    v->started_us = tkv_now_us();
+    v->rerun.engine = core->engine;
+    v->rerun.scratch_bytes = p->scratch_bytes.given ? (size_t)p->scratch_bytes.value
+                                                    : (size_t)core->config->debug_scratch_bytes;
+    if (plan(core, v, p) != TKV_OK) {
+        tkv_error_set(&op->error, TKV_ENOMEM, "no host memory for a verification");
+        tkv_core_finish(core, op);
+        close_job(core, v);
+        return;
+    }
+    v->job = (struct tkv_job){.run = run_verify_job, .complete = complete_verify};
+    tkv_engine_submit(core->checker, &v->job);
+}

@@ -1,0 +1,224 @@
+/* Verification and self test on the core: right caches are ok, each planted bug is found and named.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/daemon/core_fixture.h"
+#include "tests/support/check_main.h"
+
+enum { LAYERS = 3, HEADS = 2, DIM = 5 };
+
+static struct fixture fx;
+static uint64_t random_state = 88172645463325252u;
+
+static void setup(void)
+{
+    fx_init(&fx);
+    fx_open(&fx);
+}
+
+static void teardown(void)
+{
+    fx_close(&fx);
+}
+
+static uint16_t random_bits(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (uint16_t)random_state;
+}
+
+/* Appends tokens[i] random tokens to each of m sequences. */
+static enum tkv_status append_random(size_t m, const uint64_t *seqs, const uint32_t *tokens)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < m; i++)
+        n += (size_t)tokens[i] * LAYERS * 2 * HEADS * DIM;
+    uint16_t *rows = malloc(n * sizeof *rows);
+    for (size_t i = 0; i < n; i++)
+        rows[i] = random_bits();
+    struct fx_op *a = fx_append(&fx, m, seqs, tokens, NULL, rows, n * sizeof *rows);
+    free(rows);
+    return fx_do(&fx, a);
+}
+
+static struct fx_op *verify(void)
+{
+    struct fx_op *v = fx_verify();
+    ck_assert_int_eq(fx_run(&fx, v), TKV_OK);
+    return v;
+}
+
+/* Four sequences of different lengths. */
+static void four_sequences(uint64_t *seqs, uint32_t *ones)
+{
+    for (uint64_t i = 0; i < 4; i++) {
+        uint32_t tokens = (uint32_t)i * 3 + 2;
+        seqs[i] = 10 + i;
+        ones[i] = 1;
+        ck_assert_int_eq(fx_do(&fx, fx_create(seqs[i], 0)), TKV_OK);
+        ck_assert_int_eq(append_random(1, &seqs[i], &tokens), TKV_OK);
+    }
+}
+
+/* Goal: right caches verify ok, and everything recorded was looked at. */
+START_TEST(right_caches_are_ok)
+{
+    uint64_t seqs[4];
+    uint32_t ones[4];
+    four_sequences(seqs, ones);
+    for (int step = 0; step < 5; step++)
+        ck_assert_int_eq(append_random(4, seqs, ones), TKV_OK);
+    struct fx_op *v = verify();
+    ck_assert(v->report.ok);
+    ck_assert_uint_eq(v->report.batches_checked, 9);
+    ck_assert_uint_eq(v->report.items_checked, 24);
+    ck_assert_uint_gt(v->report.bytes_compared, 0);
+    ck_assert_uint_eq(v->report.divergent_items, 0);
+    fx_drop(v);
+}
+END_TEST
+
+static const struct {
+    const char *fault;
+    enum tkv_divergence_kind kind;
+    bool live; /* seen against the live cache only */
+} faults[] = {
+    {"shared_pointers", TKV_KIND_WRONG_ITEM, false},
+    {"swap_items", TKV_KIND_WRONG_ITEM, false},
+    {"off_by_one", TKV_KIND_WRONG_POSITION, false},
+    {"token_major", TKV_KIND_WRONG_HEAD, false},
+    {"stray_write", TKV_KIND_STRAY_WRITE, false},
+    {"stale_lengths", TKV_KIND_WRONG_POSITION, false},
+    {"half_lengths", TKV_KIND_WRONG_POSITION, false},
+    {"short_grid", TKV_KIND_MISSING_WRITE, false},
+    {"kv_swapped", TKV_KIND_KV_SWAPPED, false},
+    {"bit_flip", TKV_KIND_BIT_FLIP, true},
+};
+
+/* Goal: each planted bug is found and named, in the batch that had it.
+ * Method: a right step, a faulty one, verify; the kinds of the faulty batch must all be the one. */
+START_TEST(planted_bugs_are_named)
+{
+    uint64_t seqs[4];
+    uint32_t ones[4];
+    four_sequences(seqs, ones);
+    ck_assert_int_eq(append_random(4, seqs, ones), TKV_OK);
+    ck_assert_int_eq(fx_do(&fx, fx_inject(faults[_i].fault, 1)), TKV_OK);
+    ck_assert_int_eq(append_random(4, seqs, ones), TKV_OK);
+    struct fx_op *v = verify();
+    ck_assert(!v->report.ok);
+    ck_assert_uint_gt(v->report.n_divergences, 0);
+    size_t in_batch = 0;
+    for (size_t i = 0; i < v->report.n_divergences; i++) {
+        const struct tkv_divergence *d = &v->report.divergences[i];
+        if (d->batch != 6) continue;
+        in_batch++;
+        ck_assert_msg(d->kind == faults[_i].kind, "%s: seq %d layer %d kind %d (%s)",
+                      faults[_i].fault, (int)d->seq, (int)d->layer, (int)d->kind, d->detail.text);
+        ck_assert_int_eq(d->live, faults[_i].live);
+        if (strcmp(faults[_i].fault, "shared_pointers") == 0)
+            ck_assert_int_eq(d->detail.source_seq.value, 13);
+        if (strcmp(faults[_i].fault, "off_by_one") == 0)
+            ck_assert_int_eq(d->detail.offset.value, 1);
+    }
+    ck_assert_uint_gt(in_batch, 0);
+    fx_drop(v);
+}
+END_TEST
+
+/* Goal: after a truncation, positions written again are no divergence; a freed sequence is skipped,
+ * not guessed about. */
+START_TEST(truncate_and_free_are_no_divergence)
+{
+    uint64_t seqs[4];
+    uint32_t ones[4];
+    four_sequences(seqs, ones);
+    for (int i = 0; i < 30; i++) {
+        ck_assert_int_eq(append_random(4, seqs, ones), TKV_OK);
+        ck_assert_int_eq(fx_do(&fx, fx_truncate(seqs[i % 4], (uint64_t)(i % 3) + 1)), TKV_OK);
+        ck_assert_int_eq(append_random(4, seqs, ones), TKV_OK);
+        struct fx_op *v = verify();
+        ck_assert_msg(v->report.ok, "round %d", i);
+        ck_assert_uint_gt(v->report.skipped[TKV_SKIP_TRUNCATED], 0);
+        fx_drop(v);
+        if (i % 10 == 9) { /* room for the next ten rounds */
+            for (int k = 0; k < 4; k++)
+                ck_assert_int_eq(fx_do(&fx, fx_truncate(seqs[k], 3)), TKV_OK);
+        }
+    }
+    ck_assert_int_eq(fx_do(&fx, fx_free(1, seqs)), TKV_OK);
+    struct fx_op *v = verify();
+    ck_assert(v->report.ok);
+    ck_assert_uint_gt(v->report.skipped[TKV_SKIP_FREED], 0);
+    fx_drop(v);
+}
+END_TEST
+
+/* Goal: scratch memory is bounded: small is slower, too small says how much is needed. */
+START_TEST(scratch_is_bounded)
+{
+    uint64_t seqs[4];
+    uint32_t ones[4];
+    four_sequences(seqs, ones);
+    ck_assert_int_eq(append_random(4, seqs, ones), TKV_OK);
+    struct fx_op *v = fx_verify();
+    v->request.params.debug_verify.scratch_bytes = (struct tkv_maybe){true, 1000};
+    ck_assert_int_eq(fx_run(&fx, v), TKV_EINVAL);
+    ck_assert_str_eq(v->op.error.param, "scratch_bytes");
+    uint64_t needed = v->op.error.needed;
+    fx_drop(v);
+    v = fx_verify();
+    v->request.params.debug_verify.scratch_bytes = (struct tkv_maybe){true, needed};
+    ck_assert_int_eq(fx_run(&fx, v), TKV_OK);
+    ck_assert(v->report.ok);
+    fx_drop(v);
+}
+END_TEST
+
+/* Goal: the reference test at the protocol's defaults passes for all items, K and V. */
+START_TEST(selftest_defaults)
+{
+    struct fx_op *t = fx_simple(TKV_METHOD_DEBUG_SELFTEST);
+    t->request.params.debug_selftest = (struct tkv_debug_selftest){4, 8, 128, 64, 4, 1, 1};
+    ck_assert_int_eq(fx_run(&fx, t), TKV_OK);
+    ck_assert(t->selftest.ok);
+    ck_assert_uint_eq(t->selftest.n_items, 8);
+    for (size_t i = 0; i < 8; i++) {
+        ck_assert_uint_eq(t->selftest.items[i].item, i / 2);
+        ck_assert_uint_eq(t->selftest.items[i].mismatched_bytes, 0);
+        ck_assert_uint_gt(t->selftest.items[i].nonzero_per_item, 1000);
+        ck_assert_uint_eq(t->selftest.items[i].nonzero_batched,
+                          t->selftest.items[i].nonzero_per_item);
+    }
+    fx_drop(t);
+}
+END_TEST
+
+/* Goal: only where the configuration allows it. */
+START_TEST(injection_needs_permission)
+{
+    fx.config.debug_allow_fault_injection = false;
+    ck_assert_int_eq(fx_do(&fx, fx_inject("swap_items", 1)), TKV_EPERM);
+    fx.config.debug_allow_fault_injection = true;
+    ck_assert_int_eq(fx_do(&fx, fx_inject("no_such", 1)), TKV_EINVAL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("verify");
+    TCase *tc = tcase_create("verify");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, right_caches_are_ok);
+    tcase_add_loop_test(tc, planted_bugs_are_named, 0, sizeof faults / sizeof faults[0]);
+    tcase_add_test(tc, truncate_and_free_are_no_divergence);
+    tcase_add_test(tc, scratch_is_bounded);
+    tcase_add_test(tc, selftest_defaults);
+    tcase_add_test(tc, injection_needs_permission);
+    suite_add_tcase(s, tc);
+    return tkv_check_main(s);
+}
