@@ -28,10 +28,14 @@ _KIND = {
 
 def sentences(report: VerifyReport) -> Iterable[str]:
     """What was checked, and one sentence for all that is wrong in the same way."""
+    outcome = "all equal."
+    if not report.ok:
+        listed = len(report.divergences)
+        outcome = f"{report.divergent_items} items diverge; {listed} places are listed:"
     yield (
         f"{report.batches_checked} batches, {report.items_checked} items and "
         f"{report.bytes_compared / 2**20:.1f} MiB compared in {report.duration_us / 1e6:.2f} s: "
-        + ("all equal." if report.ok else f"{report.divergent_items} items diverge.")
+        f"{outcome}"
     )
     alike: dict[tuple[int, str, str, str], list[Divergence]] = {}
     for one in report.divergences:

@@ -198,7 +198,7 @@ def selftest(
     return Request("debug.selftest", params, lambda result, payload: SelftestReport.decode(result))
 
 
-def inject(fault: str, batches: int | None = None) -> Request[list[Any]]:
+def inject(fault: str, batches: int | None = None) -> Request[list[str]]:
     """Send the next `batches` batches through a deliberately broken variant (shared_pointers,
     swap_items, off_by_one, …). Returns what is armed. PermissionDenied unless the configuration
     allows it."""
