@@ -4,6 +4,7 @@
 
 #if defined(__x86_64__)
 
+#include <cpuid.h>
 #include <immintrin.h>
 #include <string.h>
 
@@ -96,11 +97,19 @@ TARGET static void bf16_to_f16(void *dst, const void *src, size_t n)
     by_eights(dst, src, n, sizeof(uint16_t), eight_bf16_to_f16);
 }
 
+/* Not every compiler's __builtin_cpu_supports() knows "f16c"; where there is AVX2, the system saves
+ * the registers that F16C needs. */
+static bool machine_has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
 const struct tkv_converters *tkv_converters_avx2(void)
 {
     static const struct tkv_converters avx2 = {"avx2+f16c", f32_to_f16, f32_to_bf16, f16_to_bf16,
                                                bf16_to_f16};
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("f16c") ? &avx2 : NULL;
+    return __builtin_cpu_supports("avx2") && machine_has_f16c() ? &avx2 : NULL;
 }
 
 #else

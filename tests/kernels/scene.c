@@ -1,0 +1,227 @@
+#include "tests/kernels/scene.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 256, GUARD = 192 };
+
+enum tkv_backend test_backend(void)
+{
+    const char *word = getenv("TKV_TEST_BACKEND");
+    if (word == NULL || strcmp(word, "cpu") == 0) return TKV_BACKEND_CPU;
+    ck_assert_str_eq(word, "cuda");
+    return TKV_BACKEND_CUDA;
+}
+
+bool test_small(void)
+{
+    const char *word = getenv("TKV_TEST_SMALL");
+    return word != NULL && strcmp(word, "1") == 0;
+}
+
+struct tkv_device *test_device_open(void)
+{
+    struct tkv_device *dev = NULL;
+    const char *why = NULL;
+    enum tkv_status st = tkv_device_open(&dev, test_backend(), 0, &why);
+    ck_assert_msg(st == TKV_OK, "no device: %s (%s)", tkv_status_reason(st), why ? why : "");
+    return dev;
+}
+
+uint64_t test_random(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return x * 0x2545F4914F6CDD1DULL;
+}
+
+uint32_t test_random_in(uint64_t *state, uint32_t low, uint32_t high)
+{
+    return low + (uint32_t)((test_random(state) >> 32) % ((uint64_t)high - low + 1));
+}
+
+static void fill_random(unsigned char *bytes, size_t n, uint64_t *state)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t x = test_random(state);
+        memcpy(bytes + i, &x, 8);
+    }
+    for (; i < n; i++)
+        bytes[i] = (unsigned char)test_random(state);
+}
+
+static size_t round_up(size_t n)
+{
+    return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static void *must_allocate(size_t n)
+{
+    void *ptr = calloc(n + 1, 1);
+    ck_assert_ptr_nonnull(ptr);
+    return ptr;
+}
+
+/* One item's numbers. Every kind of rows, and a cache with room before and behind. */
+static void draw_item(const struct scene_shape *shape, struct tkv_append_item *item, uint64_t *rng)
+{
+    *item = (struct tkv_append_item){.pos = 3,
+                                     .tokens = shape->tokens,
+                                     .capacity = shape->tokens + 5,
+                                     .layer_end = shape->layers,
+                                     .rows_dtype = shape->rows_dtype};
+    if (!shape->ragged) return;
+    item->tokens = test_random_in(rng, 0, 7) == 0 ? 0 : test_random_in(rng, 1, shape->tokens);
+    item->pos = test_random_in(rng, 0, 4);
+    item->capacity = item->pos + item->tokens + test_random_in(rng, 0, 3);
+    if (item->capacity == 0) item->capacity = 1;
+    item->layer_begin = test_random_in(rng, 0, shape->layers - 1);
+    item->layer_end = test_random_in(rng, item->layer_begin, shape->layers);
+    item->rows_dtype = (enum tkv_dtype)test_random_in(rng, 0, TKV_DTYPE_COUNT - 1);
+}
+
+/* Draws the items and lays their caches and blocks out, guard bytes between them. */
+static void lay_out(struct scene *s, uint64_t *rng)
+{
+    size_t arena = 0, rows = 0;
+    for (uint32_t i = 0; i < s->shape.m; i++) {
+        struct tkv_append_item *item = &s->items[i];
+        size_t cache_bytes, block_bytes;
+        draw_item(&s->shape, item, rng);
+        uint32_t layers = item->layer_end - item->layer_begin;
+        ck_assert(tkv_cache_bytes(&s->geom, item->capacity, &cache_bytes));
+        ck_assert(tkv_block_bytes(&s->geom, layers, item->tokens, item->rows_dtype, &block_bytes));
+        s->cache_at[i] = round_up(arena + GUARD) + s->shape.misaligned;
+        s->rows_at[i] = round_up(rows + GUARD) + s->shape.misaligned;
+        if (item->rows_dtype == TKV_F32) s->rows_at[i] += s->shape.misaligned; /* still by 4 */
+        arena = s->cache_at[i] + cache_bytes;
+        rows = s->rows_at[i] + block_bytes;
+    }
+    s->arena_bytes = arena + GUARD;
+    s->rows_bytes = rows + GUARD;
+}
+
+void scene_open(struct scene *s, struct tkv_device *dev, const struct scene_shape *shape,
+                uint64_t seed)
+{
+    uint64_t rng = seed * 0x9E3779B97F4A7C15ULL + 1;
+    *s = (struct scene){.shape = *shape, .dev = dev};
+    s->geom = (struct tkv_geometry){shape->layers, shape->heads, shape->head_dim, shape->dtype};
+    s->items = must_allocate(shape->m * sizeof *s->items);
+    s->cache_at = must_allocate(shape->m * sizeof *s->cache_at);
+    s->rows_at = must_allocate(shape->m * sizeof *s->rows_at);
+    lay_out(s, &rng);
+    s->expected = must_allocate(s->arena_bytes);
+    s->got = must_allocate(s->arena_bytes);
+    s->rows = must_allocate(s->rows_bytes);
+    fill_random(s->expected, s->arena_bytes, &rng);
+    fill_random(s->rows, s->rows_bytes, &rng);
+    ck_assert_int_eq(tkv_scratch_alloc(dev, s->rows_bytes, &s->device_rows), TKV_OK);
+    ck_assert_int_eq(tkv_device_copy(dev, s->device_rows, s->rows, s->rows_bytes), TKV_OK);
+    for (uint32_t i = 0; i < shape->m; i++)
+        s->items[i].rows = (const char *)s->device_rows + s->rows_at[i];
+}
+
+void scene_close(struct scene *s)
+{
+    tkv_scratch_free(s->dev, s->device_rows);
+    free(s->rows);
+    free(s->got);
+    free(s->expected);
+    free(s->rows_at);
+    free(s->cache_at);
+    free(s->items);
+}
+
+void *scene_arena(const struct scene *s)
+{
+    void *arena = NULL;
+    ck_assert_int_eq(tkv_scratch_alloc(s->dev, s->arena_bytes, &arena), TKV_OK);
+    ck_assert_int_eq(tkv_device_copy(s->dev, arena, s->expected, s->arena_bytes), TKV_OK);
+    return arena;
+}
+
+void scene_aim(struct scene *s, void *arena)
+{
+    for (uint32_t i = 0; i < s->shape.m; i++)
+        s->items[i].cache = (char *)arena + s->cache_at[i];
+}
+
+const unsigned char *scene_rows(const struct scene *s, const struct tkv_append_item *item)
+{
+    return s->rows + ((const unsigned char *)item->rows - (const unsigned char *)s->device_rows);
+}
+
+void scene_model_item(struct scene *s, uint32_t i, const struct tkv_append_item *item)
+{
+    const struct scene_shape *shape = &s->shape;
+    const unsigned char *rows = scene_rows(s, item);
+    size_t size = tkv_dtype_size(item->rows_dtype), from = 0;
+    for (size_t layer = item->layer_begin; layer < item->layer_end; layer++) {
+        for (size_t kv = 0; kv < 2; kv++) {
+            for (size_t head = 0; head < shape->heads; head++) {
+                for (size_t t = 0; t < item->tokens; t++) {
+                    size_t at = (layer * 2 + kv) * shape->heads + head;
+                    at = (at * item->capacity + item->pos + t) * shape->head_dim;
+                    tkv_convert(s->expected + s->cache_at[i] + at * 2, shape->dtype,
+                                rows + from * size, item->rows_dtype, shape->head_dim);
+                    from += shape->head_dim;
+                }
+            }
+        }
+    }
+}
+
+void scene_model(struct scene *s)
+{
+    for (uint32_t i = 0; i < s->shape.m; i++)
+        scene_model_item(s, i, &s->items[i]);
+}
+
+void scene_run_one_by_one(struct scene *s)
+{
+    for (uint32_t i = 0; i < s->shape.m; i++) {
+        const struct tkv_append_item *item = &s->items[i];
+        for (uint32_t layer = item->layer_begin; layer < item->layer_end; layer++) {
+            for (uint32_t kv = 0; kv < TKV_KV; kv++) {
+                ck_assert_int_eq(tkv_append_one(s->dev, &s->geom, item, layer, kv), TKV_OK);
+            }
+        }
+    }
+    ck_assert_int_eq(tkv_device_sync(s->dev), TKV_OK);
+}
+
+void scene_run_batched(struct scene *s)
+{
+    ck_assert_int_eq(tkv_append_batched(s->dev, &s->geom, s->items, s->shape.m), TKV_OK);
+    ck_assert_int_eq(tkv_device_sync(s->dev), TKV_OK);
+}
+
+size_t scene_differences(struct scene *s, const void *arena)
+{
+    size_t n = 0;
+    ck_assert_int_eq(tkv_device_copy(s->dev, s->got, arena, s->arena_bytes), TKV_OK);
+    ck_assert_int_eq(tkv_device_sync(s->dev), TKV_OK);
+    if (memcmp(s->got, s->expected, s->arena_bytes) == 0) return 0;
+    for (size_t i = 0; i < s->arena_bytes; i++)
+        n += s->got[i] != s->expected[i];
+    return n;
+}
+
+void scene_check(struct scene *s, const void *arena, const char *what)
+{
+    size_t wrong = scene_differences(s, arena), at = 0;
+    const struct scene_shape *p = &s->shape;
+    if (wrong == 0) return;
+    while (s->got[at] == s->expected[at])
+        at++;
+    ck_abort_msg("%s: %zu bytes wrong, the first at %zu: m %u layers %u heads %u head_dim %u "
+                 "tokens %u %s from %s ragged %d misaligned %u",
+                 what, wrong, at, p->m, p->layers, p->heads, p->head_dim, p->tokens,
+                 tkv_dtype_word(p->dtype), tkv_dtype_word(p->rows_dtype), p->ragged, p->misaligned);
+}
