@@ -296,7 +296,7 @@ static void check_far_rows(struct tkv_device *dev, bool batched)
     const struct tkv_geometry g = {2, 4, 256, TKV_F16};
     const uint32_t capacity = (1u << 20) + 9, pos = capacity - 3;
     struct tkv_memory mem;
-    size_t bytes, row = 256 * 2;
+    size_t bytes, row = sizeof(uint16_t) * g.head_dim;
     unsigned char block[2 * 4 * 2 * 256 * 2], got[4 * 256 * 2], zeros[256 * 2] = {0};
     void *rows = NULL;
     uint64_t rng = 17;

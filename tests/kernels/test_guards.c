@@ -77,7 +77,7 @@ static void check_path(append_fn append, const char *path)
         }
         if (append == faulty) { /* its extra row: the last item's first, behind what it appended */
             struct tkv_append_item stray = s.items[shape.m - 1];
-            size_t at = s.cache_at[shape.m - 1] + (stray.pos + stray.tokens) * 24 * 2;
+            size_t at = s.cache_at[shape.m - 1] + ((size_t)stray.pos + stray.tokens) * 48;
             tkv_convert(s.expected + at, TKV_F16, scene_rows(&s, &stray), TKV_F32, 24);
         }
         spoils[k].spoil(&s.items[BAD]);

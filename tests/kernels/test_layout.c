@@ -64,7 +64,8 @@ START_TEST(large_sizes)
     ck_assert(!tkv_cache_bytes(&huge, 1, &bytes));
     ck_assert(!tkv_cache_bytes(&g, (size_t)-1, &bytes));
     ck_assert(tkv_block_bytes(&g, 0, 5, TKV_F32, &bytes) && bytes == 0);
-    ck_assert(tkv_block_bytes(&g, 2, 5, TKV_F32, &bytes) && bytes == 2 * 2 * 8 * 5 * 128 * 4);
+    ck_assert(tkv_block_bytes(&g, 2, 5, TKV_F32, &bytes) &&
+              bytes == (size_t)2 * 2 * 8 * 5 * 128 * 4);
 }
 END_TEST
 
