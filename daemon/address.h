@@ -33,15 +33,16 @@ struct tkv_listening {
 enum tkv_status tkv_address_parse(struct tkv_address *out, const char *text, char *message,
                                   size_t size);
 
-/* Binds, does not listen yet: nobody can connect before a unix socket's mode (0660) is set. A socket
- * file on which nobody answers is replaced; one on which somebody does, or a file of another kind, is
- * left alone. TKV_EINTERNAL: message says why not. The socket does not block. */
+/* Binds, does not listen yet: nobody can connect before a unix socket's mode (0660) is set. A
+ * socket file on which nobody answers is replaced; one on which somebody does, or a file of another
+ * kind, is left alone. TKV_EINTERNAL: message says why not. The socket does not block. */
 enum tkv_status tkv_listening_open(struct tkv_listening *out, const char *text, char *message,
                                    size_t size);
 
-/* Takes a listening stream socket over from whoever started us; its file is theirs. TKV_EINVAL: it is
- * no such socket. */
-enum tkv_status tkv_listening_inherit(struct tkv_listening *out, int fd, char *message, size_t size);
+/* Takes a listening stream socket over from whoever started us; its file is theirs. TKV_EINVAL: it
+ * is no such socket. */
+enum tkv_status tkv_listening_inherit(struct tkv_listening *out, int fd, char *message,
+                                      size_t size);
 
 /* Removes the file. The descriptor is closed by whoever listens on it. */
 void tkv_listening_remove(struct tkv_listening *l);

@@ -14,7 +14,8 @@
 
 enum { TKV_LISTEN_MAX = 16, TKV_MODELS_MAX = 64 };
 
-#define TKV_LISTEN_DEFAULT "unix:/run/truekv/truekv.sock" /* where neither file nor option has one */
+#define TKV_LISTEN_DEFAULT \
+    "unix:/run/truekv/truekv.sock" /* where neither file nor option has one */
 
 struct tkv_config {
     char *listen[TKV_LISTEN_MAX]; /* "unix:PATH" or "tcp:HOST:PORT" */

@@ -9,16 +9,16 @@
 /* X(state, may become)
  * OPEN       requests are read and answered
  * ENDED      the peer sends no more; what it asked is still answered, then it is closed
- * LOST       nobody can tell where its next message begins: it hears why, what it sends is thrown away
- * LINGERING  all has been written and our side is shut; until the peer closes, or a short while: to
- *            close with bytes unread would make TCP take the last answers back
- * CLOSED     libuv still has the handle */
-#define TKV_CONNECTION_STATES(X)                                                                   \
-    X(OPEN, 1u << TKV_CONNECTION_ENDED | 1u << TKV_CONNECTION_LOST | 1u << TKV_CONNECTION_CLOSED)  \
-    X(ENDED, 1u << TKV_CONNECTION_CLOSED)                                                          \
-    X(LOST, 1u << TKV_CONNECTION_ENDED | 1u << TKV_CONNECTION_LINGERING |                          \
-                1u << TKV_CONNECTION_CLOSED)                                                       \
-    X(LINGERING, 1u << TKV_CONNECTION_CLOSED)                                                      \
+ * LOST       nobody can tell where its next message begins: it hears why, what it sends is thrown
+ * away LINGERING  all has been written and our side is shut; until the peer closes, or a short
+ * while: to close with bytes unread would make TCP take the last answers back CLOSED     libuv
+ * still has the handle */
+#define TKV_CONNECTION_STATES(X)                                                                  \
+    X(OPEN, 1u << TKV_CONNECTION_ENDED | 1u << TKV_CONNECTION_LOST | 1u << TKV_CONNECTION_CLOSED) \
+    X(ENDED, 1u << TKV_CONNECTION_CLOSED)                                                         \
+    X(LOST,                                                                                       \
+      1u << TKV_CONNECTION_ENDED | 1u << TKV_CONNECTION_LINGERING | 1u << TKV_CONNECTION_CLOSED)  \
+    X(LINGERING, 1u << TKV_CONNECTION_CLOSED)                                                     \
     X(CLOSED, 0u)
 
 enum tkv_connection_state {
@@ -28,8 +28,8 @@ enum tkv_connection_state {
 };
 
 enum {
-    TKV_CALLS_MAX = 1024,      /* requests of one connection under way, past which it is not read */
-    TKV_HARD_MARK = 4,         /* times limits.output_bytes: a client that leaves more unread is closed */
+    TKV_CALLS_MAX = 1024, /* requests of one connection under way, past which it is not read */
+    TKV_HARD_MARK = 4, /* times limits.output_bytes: a client that leaves more unread is closed */
     TKV_LINGER_MS = 2000
 };
 
@@ -43,7 +43,7 @@ struct tkv_connection {
     } handle; /* data: the connection */
     struct tkv_server *server;
     enum tkv_connection_state state;
-    uint64_t id; /* for the log */
+    uint64_t id;  /* for the log */
     bool counted; /* among the clients; a refused one is not */
     struct tkv_client client;
 
@@ -52,7 +52,7 @@ struct tkv_connection {
     struct tkv_staging *block;   /* where that goes */
     bool reading;
 
-    struct tkv_call *calls; /* requests under way */
+    struct tkv_call *calls;  /* requests under way */
     size_t n_calls, n_reads; /* n_reads of them are seq.read */
     size_t read_bytes;       /* how large an answer a seq.read is expected to get */
 
@@ -98,7 +98,8 @@ size_t tkv_connection_unread(const struct tkv_connection *conn);
 size_t tkv_connection_hard_mark(const struct tkv_connection *conn);
 
 /* Sends what is in out, and then bytes of block, whose reference is taken. */
-void tkv_connection_send_block(struct tkv_connection *conn, struct tkv_staging *block, size_t bytes);
+void tkv_connection_send_block(struct tkv_connection *conn, struct tkv_staging *block,
+                               size_t bytes);
 
 /* Sends what is in out; closes the connection where nobody reads it any more. Not from within the
  * core. */

@@ -9,8 +9,8 @@
 #include "proto/request.h"
 
 /* A block for the payload that follows the message's line; it becomes tkv_dispatch()'s. NULL: there
- * is none, or nobody can use it: whatever comes is to be thrown away, and the request in msg has its
- * error. */
+ * is none, or nobody can use it: whatever comes is to be thrown away, and the request in msg has
+ * its error. */
 struct tkv_staging *tkv_dispatch_payload(struct tkv_connection *conn, struct tkv_message *msg);
 
 /* Starts every request of msg (taken); block (taken; may be NULL) holds the payload. Answers go to

@@ -24,10 +24,10 @@ enum {
 };
 
 /* X(phase, may become) */
-#define TKV_PHASES(X)                                                                              \
-    X(SERVING, 1u << TKV_PHASE_DRAINING | 1u << TKV_PHASE_FAILING)                                 \
-    X(DRAINING, 1u << TKV_PHASE_FAILING | 1u << TKV_PHASE_STOPPED)                                 \
-    X(FAILING, 1u << TKV_PHASE_STOPPED)                                                            \
+#define TKV_PHASES(X)                                              \
+    X(SERVING, 1u << TKV_PHASE_DRAINING | 1u << TKV_PHASE_FAILING) \
+    X(DRAINING, 1u << TKV_PHASE_FAILING | 1u << TKV_PHASE_STOPPED) \
+    X(FAILING, 1u << TKV_PHASE_STOPPED)                            \
     X(STOPPED, 0u)
 
 enum tkv_phase {
@@ -84,9 +84,9 @@ enum tkv_status tkv_server_open(struct tkv_server **out, const struct tkv_config
 /* Serves until a signal or the device ends it; returns the process's exit code. */
 int tkv_server_run(struct tkv_server *server);
 
-/* Closes everything, but leaves all as it is where the core still has work (or a device that hangs):
- * the process ends anyway. */
-void tkv_server_close(struct tkv_server *server);
+/* Closes everything. False: nothing was closed, because the core still has work or its device is
+ * lost (one that hangs would keep us for ever); the process must end by _exit(). */
+bool tkv_server_close(struct tkv_server *server);
 
 /* The turn comes though nothing arrives. */
 void tkv_server_kick(struct tkv_server *server);

@@ -34,8 +34,7 @@
          "longest line of JSON")                                                                   \
     SIZE("limits.max_payload_bytes", limits_max_payload_bytes, 256 * TKV_MIB, 4 * TKV_KIB,         \
          1024 * TKV_GIB, "largest payload of one request or answer")                               \
-    COUNT("limits.max_connections", limits_max_connections, 1024, 1, 1000000,                      \
-          "clients at a time")                                                                     \
+    COUNT("limits.max_connections", limits_max_connections, 1024, 1, 1000000, "clients at a time") \
     COUNT("limits.max_sequences", limits_max_sequences, 100000, 1, 100000000,                      \
           "sequences that exist at a time")                                                        \
     SIZE("limits.staging_bytes", limits_staging_bytes, TKV_GIB, 4 * TKV_KIB, TKV_PIB,              \
@@ -53,12 +52,12 @@
     WORD("log.level", log_level, "error|warning|info|debug", 2, "what is logged")
 
 /* The members of a group of models; each must be given. TEXT(key, field). Fields of tkv_model. */
-#define TKV_MODEL_SETTINGS(COUNT, WORD, TEXT)                                                      \
-    TEXT("name", name, "what clients call it")                                                     \
-    COUNT("n_layers", geom.n_layers, 0, 1, 65536, "layers")                                        \
-    COUNT("n_kv_heads", geom.n_kv_heads, 0, 1, 65536, "K/V heads of a layer")                      \
-    COUNT("head_dim", geom.head_dim, 0, 1, 65536, "elements of a head's K or V row")               \
-    WORD("dtype", geom.dtype, "f16|bf16", 0, "element type of its caches")                         \
+#define TKV_MODEL_SETTINGS(COUNT, WORD, TEXT)                                        \
+    TEXT("name", name, "what clients call it")                                       \
+    COUNT("n_layers", geom.n_layers, 0, 1, 65536, "layers")                          \
+    COUNT("n_kv_heads", geom.n_kv_heads, 0, 1, 65536, "K/V heads of a layer")        \
+    COUNT("head_dim", geom.head_dim, 0, 1, 65536, "elements of a head's K or V row") \
+    WORD("dtype", geom.dtype, "f16|bf16", 0, "element type of its caches")           \
     COUNT("capacity", capacity, 0, 1, 1u << 30, "positions of a sequence, unless create says so")
 
 enum tkv_setting_kind {

@@ -1,0 +1,389 @@
+#include "daemon/connection.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/dispatch.h"
+#include "proto/answer.h"
+
+enum { REFUSED_RETRY_MS = 1000, KEEPALIVE_S = 60 };
+
+static const unsigned state_moves[] = {
+#define X(state, moves) moves,
+    TKV_CONNECTION_STATES(X)
+#undef X
+};
+
+/* The one function that moves a connection's state. */
+static void enter(struct tkv_connection *conn, enum tkv_connection_state to)
+{
+    assert((state_moves[conn->state] & 1u << to) != 0);
+    if (conn->state == TKV_CONNECTION_LINGERING) conn->server->n_lingering--;
+    if (to == TKV_CONNECTION_LINGERING) conn->server->n_lingering++;
+    conn->state = to;
+}
+
+static struct tkv_stats *stats_of(const struct tkv_connection *conn)
+{
+    return tkv_core_stats(conn->server->core);
+}
+
+/* --- what happened to whom -------------------------------------------------------------------- */
+
+void tkv_connection_untouch(struct tkv_connection *conn)
+{
+    if (conn->unsettled_at == NULL) return;
+    *conn->unsettled_at = conn->unsettled;
+    if (conn->unsettled != NULL) conn->unsettled->unsettled_at = conn->unsettled_at;
+    conn->unsettled_at = NULL;
+}
+
+void tkv_connection_touch(struct tkv_connection *conn)
+{
+    struct tkv_server *server = conn->server;
+    if (conn->state == TKV_CONNECTION_CLOSED || conn->unsettled_at != NULL) return;
+    conn->unsettled = server->unsettled;
+    conn->unsettled_at = &server->unsettled;
+    if (conn->unsettled != NULL) conn->unsettled->unsettled_at = &conn->unsettled;
+    server->unsettled = conn;
+    tkv_server_kick(server);
+}
+
+void tkv_connection_doom(struct tkv_connection *conn, const char *why)
+{
+    if (conn->doom == NULL) conn->doom = why;
+    tkv_connection_touch(conn);
+}
+
+bool tkv_connection_is_quiet(const struct tkv_connection *conn)
+{
+    return conn->n_calls == 0 && tkv_connection_unread(conn) == 0;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct tkv_connection *conn = handle->data;
+    assert(conn->calls == NULL && conn->unsettled_at == NULL && conn->queued == 0);
+    conn->server->n_connections--;
+    tkv_buffer_close(&conn->out);
+    tkv_frame_close(&conn->frame);
+    free(conn);
+}
+
+/* The message whose payload is on the way is nothing yet. */
+static void drop_unfinished(struct tkv_connection *conn)
+{
+    tkv_message_free(conn->message);
+    tkv_staging_unref(conn->block);
+    conn->message = NULL;
+    conn->block = NULL;
+}
+
+static void unlink_from_server(struct tkv_connection *conn)
+{
+    if (conn->prev != NULL)
+        conn->prev->next = conn->next;
+    else
+        conn->server->connections = conn->next;
+    if (conn->next != NULL) conn->next->prev = conn->prev;
+    if (!conn->counted) return;
+    conn->server->n_clients--;
+    tkv_stat_sub(&stats_of(conn)->connections_open, 1);
+}
+
+void tkv_connection_close(struct tkv_connection *conn, const char *why)
+{
+    if (conn->state == TKV_CONNECTION_CLOSED) return;
+    tkv_log(TKV_LOG_DEBUG, "connection_closed", "id=%" PRIu64 " why=\"%s\" calls=%zu unread=%zu",
+            conn->id, why, conn->n_calls, tkv_connection_unread(conn));
+    enter(conn, TKV_CONNECTION_CLOSED);
+    tkv_connection_untouch(conn);
+    unlink_from_server(conn);
+    drop_unfinished(conn);
+    tkv_dispatch_abandon(conn);
+    tkv_core_client_gone(conn->server->core, &conn->client);
+    uv_close((uv_handle_t *)&conn->handle.stream, on_closed);
+}
+
+void tkv_connection_check_linger(struct tkv_connection *conn, uint64_t now_ms)
+{
+    if (conn->state == TKV_CONNECTION_LINGERING && now_ms >= conn->linger_until_ms)
+        tkv_connection_close(conn, "it lingered");
+}
+
+static void on_shut(uv_shutdown_t *req, int status)
+{
+    free(req);
+}
+
+/* Our side is shut; the peer reads what we wrote, and closes. */
+static void linger(struct tkv_connection *conn)
+{
+    uv_shutdown_t *req = calloc(1, sizeof *req);
+    if (req == NULL || uv_shutdown(req, &conn->handle.stream, on_shut) != 0) {
+        free(req);
+        tkv_connection_close(conn, "its stream was lost");
+        return;
+    }
+    enter(conn, TKV_CONNECTION_LINGERING);
+    conn->linger_until_ms = tkv_now_ms() + TKV_LINGER_MS;
+    tkv_server_start_tick(conn->server);
+}
+
+/* --- messages --------------------------------------------------------------------------------- */
+
+/* Nobody can tell where the next message begins: an error with id null, and no more is read. */
+static void lose(struct tkv_connection *conn, const struct tkv_error *error)
+{
+    tkv_log(TKV_LOG_DEBUG, "stream_lost", "connection=%" PRIu64 " why=\"%s\"", conn->id,
+            error->message);
+    tkv_answer_error(&conn->out, "null", 4, error, NULL, 0);
+    tkv_buffer_puts(&conn->out, "\n");
+    tkv_stat_add(&stats_of(conn)->requests_errors, 1);
+    enter(conn, TKV_CONNECTION_LOST);
+    tkv_connection_touch(conn);
+}
+
+static void lose_too_long(struct tkv_connection *conn)
+{
+    struct tkv_error error;
+    uint64_t limit = conn->server->config->limits_max_header_bytes;
+    tkv_error_set(&error, TKV_ETOOLARGE, "a line of more than %" PRIu64 " bytes", limit);
+    tkv_error_number(&error, limit, limit);
+    lose(conn, &error);
+}
+
+static void lose_memory(struct tkv_connection *conn)
+{
+    struct tkv_error error;
+    tkv_error_set(&error, TKV_ENOMEM, "no memory for a line");
+    lose(conn, &error);
+}
+
+/* A line and the payload that belongs to it: a payload that nobody can use is thrown away as it
+ * comes, and its request answered at once. */
+static void take_line(struct tkv_connection *conn, const char *line, size_t len)
+{
+    struct tkv_message *msg = tkv_message_parse(line, len);
+    if (msg == NULL) {
+        lose_memory(conn);
+        return;
+    }
+    bool lost = msg->lost;
+    uint64_t bytes = msg->payload_bytes;
+    struct tkv_staging *block = tkv_dispatch_payload(conn, msg);
+    if (bytes > 0) tkv_frame_expect(&conn->frame, block != NULL ? block->ptr : NULL, bytes);
+    if (block != NULL) {
+        conn->message = msg;
+        conn->block = block;
+        return;
+    }
+    tkv_dispatch(conn, msg, NULL);
+    if (!lost) return;
+    enter(conn, TKV_CONNECTION_LOST);
+    tkv_connection_touch(conn);
+}
+
+static void take_payload(struct tkv_connection *conn)
+{
+    struct tkv_message *msg = conn->message;
+    struct tkv_staging *block = conn->block;
+    if (msg == NULL) return; /* thrown away; answered already */
+    conn->message = NULL;
+    conn->block = NULL;
+    tkv_dispatch(conn, msg, block);
+}
+
+/* Whether the connection has enough under way. What it may get back is counted, too: a seq.read
+ * under way is expected to be as large as its last one. */
+static bool is_full(struct tkv_connection *conn)
+{
+    size_t unread = tkv_connection_unread(conn), expected;
+    uint64_t mark = conn->server->config->limits_output_bytes;
+    if (unread > mark) conn->full = true;
+    if (unread <= mark / 2) conn->full = false;
+    if (conn->full || conn->n_calls >= TKV_CALLS_MAX) return true;
+    if (conn->n_reads == 0) return false;
+    if (__builtin_mul_overflow(conn->n_reads, conn->read_bytes, &expected)) return true;
+    return expected >= mark - unread;
+}
+
+/* Takes what has arrived. */
+static void pump(struct tkv_connection *conn)
+{
+    const char *line;
+    size_t len;
+    while (conn->state == TKV_CONNECTION_OPEN && conn->doom == NULL && !is_full(conn)) {
+        switch (tkv_frame_next(&conn->frame, &line, &len)) {
+        case TKV_FRAME_MORE: return;
+        case TKV_FRAME_LINE: take_line(conn, line, len); break;
+        case TKV_FRAME_PAYLOAD: take_payload(conn); break;
+        case TKV_FRAME_TOO_LONG: lose_too_long(conn); break;
+        case TKV_FRAME_FAILED: lose_memory(conn);
+        }
+    }
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static void update_reading(struct tkv_connection *conn);
+
+static void on_space(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct tkv_connection *conn = handle->data;
+    struct tkv_server *server = conn->server;
+    void *to = server->trash;
+    size_t room = sizeof server->trash;
+    if (conn->state == TKV_CONNECTION_OPEN && tkv_frame_space(&conn->frame, &to, &room) != TKV_OK) {
+        to = NULL; /* on_read hears of it */
+        room = 0;
+    }
+    *buf = (uv_buf_t){.base = to, .len = room};
+}
+
+static void on_end(struct tkv_connection *conn)
+{
+    conn->reading = false; /* libuv has stopped by itself */
+    if (conn->state == TKV_CONNECTION_LINGERING) {
+        tkv_connection_close(conn, "the client closed");
+        return;
+    }
+    drop_unfinished(conn);
+    tkv_frame_discard(&conn->frame);
+    enter(conn, TKV_CONNECTION_ENDED);
+    tkv_connection_touch(conn);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    struct tkv_connection *conn = stream->data;
+    if (n == 0) return;
+    if (n == UV_EOF) {
+        on_end(conn);
+        return;
+    }
+    if (n < 0) {
+        tkv_connection_close(conn, uv_strerror((int)n));
+        return;
+    }
+    tkv_stat_add(&stats_of(conn)->network_bytes_in, (uint64_t)n);
+    if (conn->state != TKV_CONNECTION_OPEN) return;
+    tkv_frame_filled(&conn->frame, (size_t)n);
+    pump(conn);
+    update_reading(conn); /* at once: libuv would go on to read what must wait, and its end */
+}
+
+static bool wants_input(struct tkv_connection *conn)
+{
+    switch (conn->state) {
+    case TKV_CONNECTION_OPEN: return !is_full(conn);
+    case TKV_CONNECTION_LOST:
+    case TKV_CONNECTION_LINGERING: return true;
+    case TKV_CONNECTION_ENDED:
+    case TKV_CONNECTION_CLOSED: break;
+    }
+    return false;
+}
+
+static void update_reading(struct tkv_connection *conn)
+{
+    bool wanted = wants_input(conn);
+    if (wanted == conn->reading) return;
+    conn->reading = wanted;
+    if (!wanted)
+        uv_read_stop(&conn->handle.stream);
+    else if (uv_read_start(&conn->handle.stream, on_space, on_read) != 0)
+        tkv_connection_close(conn, "it cannot be read");
+}
+
+void tkv_connection_settle(struct tkv_connection *conn)
+{
+    if (conn->doom == NULL) tkv_connection_flush(conn);
+    if (conn->state == TKV_CONNECTION_CLOSED) return;
+    if (conn->doom != NULL) {
+        tkv_log(TKV_LOG_WARNING, "connection_dropped", "id=%" PRIu64 " why=\"%s\"", conn->id,
+                conn->doom);
+        tkv_connection_close(conn, conn->doom);
+        return;
+    }
+    pump(conn); /* what had to wait, as far as it need not any longer */
+    if (conn->state != TKV_CONNECTION_OPEN && tkv_connection_is_quiet(conn)) {
+        if (conn->state == TKV_CONNECTION_ENDED)
+            tkv_connection_close(conn, "the client has its answers");
+        else if (conn->state == TKV_CONNECTION_LOST)
+            linger(conn);
+    }
+    if (conn->state != TKV_CONNECTION_CLOSED) update_reading(conn);
+}
+
+/* --- the beginning ---------------------------------------------------------------------------- */
+
+static struct tkv_connection *new_connection(struct tkv_server *server, bool is_unix)
+{
+    struct tkv_connection *conn = calloc(1, sizeof *conn);
+    if (conn == NULL) return NULL;
+    if (is_unix)
+        uv_pipe_init(&server->loop, &conn->handle.pipe, 0);
+    else
+        uv_tcp_init(&server->loop, &conn->handle.tcp);
+    conn->handle.stream.data = conn;
+    conn->server = server;
+    conn->id = ++server->newest_connection;
+    conn->next = server->connections;
+    if (conn->next != NULL) conn->next->prev = conn;
+    server->connections = conn;
+    server->n_connections++;
+    tkv_frame_init(&conn->frame, (size_t)server->config->limits_max_header_bytes);
+    tkv_connection_init_out(conn);
+    return conn;
+}
+
+static void refuse(struct tkv_connection *conn)
+{
+    struct tkv_error error;
+    struct tkv_server *server = conn->server;
+    tkv_stat_add(&stats_of(conn)->connections_refused, 1);
+    if (server->n_connections > server->config->limits_max_connections + TKV_REFUSED_MAX) {
+        tkv_connection_close(conn, "far too many connections");
+        return;
+    }
+    tkv_error_set(&error, TKV_EOVERLOADED, "there are %zu connections, the limit",
+                  server->n_clients);
+    tkv_error_number(&error, retry_after_ms, REFUSED_RETRY_MS);
+    lose(conn, &error);
+}
+
+void tkv_connection_accept(struct tkv_listener *listener)
+{
+    struct tkv_server *server = listener->server;
+    struct tkv_connection *conn = new_connection(server, listener->socket.is_unix);
+    if (conn == NULL) {
+        tkv_log(TKV_LOG_ERROR, "accept_failed", "what=\"no memory\"");
+        return;
+    }
+    int rc = uv_accept(&listener->handle.stream, &conn->handle.stream);
+    if (rc != 0) {
+        tkv_connection_close(conn, uv_strerror(rc));
+        return;
+    }
+    if (!listener->socket.is_unix) {
+        uv_tcp_nodelay(&conn->handle.tcp, 1);
+        uv_tcp_keepalive(&conn->handle.tcp, 1, KEEPALIVE_S);
+    }
+    if (server->n_clients >= server->config->limits_max_connections) {
+        refuse(conn);
+        return;
+    }
+    conn->counted = true;
+    server->n_clients++;
+    tkv_stat_add(&stats_of(conn)->connections_accepted, 1);
+    tkv_stat_add(&stats_of(conn)->connections_open, 1);
+    tkv_log(TKV_LOG_DEBUG, "connection_open", "id=%" PRIu64 " listen=%s", conn->id,
+            listener->socket.name);
+    tkv_connection_touch(conn); /* it is read from the turn on */
+}

@@ -1,0 +1,106 @@
+#include <assert.h>
+#include <stdlib.h>
+
+#include "daemon/connection.h"
+
+enum { KEPT_BYTES = 64 * 1024 /* an empty buffer above this is given back */ };
+
+/* Bytes on their way that did not go at once. */
+struct chunk {
+    uv_write_t req; /* data: the connection */
+    struct tkv_buffer text;
+    struct tkv_staging *block; /* a reference, or NULL */
+    size_t bytes;
+};
+
+void tkv_connection_init_out(struct tkv_connection *conn)
+{
+    const struct tkv_config *config = conn->server->config;
+    /* what is below the hard mark, and one answer in base64 */
+    tkv_buffer_init(&conn->out, (size_t)(config->limits_output_bytes * TKV_HARD_MARK +
+                                         config->limits_max_payload_bytes * 2));
+    conn->read_bytes = SIZE_MAX; /* unknown: one at a time */
+}
+
+size_t tkv_connection_unread(const struct tkv_connection *conn)
+{
+    return conn->out.len + conn->queued;
+}
+
+size_t tkv_connection_hard_mark(const struct tkv_connection *conn)
+{
+    return (size_t)conn->server->config->limits_output_bytes * TKV_HARD_MARK;
+}
+
+static void free_chunk(struct chunk *chunk)
+{
+    tkv_staging_unref(chunk->block);
+    tkv_buffer_close(&chunk->text);
+    free(chunk);
+}
+
+static void on_written(uv_write_t *req, int status)
+{
+    struct chunk *chunk = (struct chunk *)req;
+    struct tkv_connection *conn = req->data;
+    struct tkv_stats *stats = tkv_core_stats(conn->server->core);
+    assert(conn->queued >= chunk->bytes);
+    conn->queued -= chunk->bytes;
+    if (status == 0) tkv_stat_add(&stats->network_bytes_out, chunk->bytes);
+    free_chunk(chunk);
+    if (conn->state == TKV_CONNECTION_CLOSED) return;
+    if (status != 0)
+        tkv_connection_close(conn, uv_strerror(status));
+    else
+        tkv_connection_touch(conn);
+}
+
+/* Queues what is in out but its first `skip` bytes, and `bytes` of block (a reference that is
+ * taken; may be NULL). */
+static void queue(struct tkv_connection *conn, size_t skip, struct tkv_staging *block, size_t bytes)
+{
+    struct chunk *chunk = calloc(1, sizeof *chunk);
+    if (chunk == NULL) {
+        tkv_staging_unref(block);
+        tkv_connection_doom(conn, "no memory for its answers");
+        return;
+    }
+    chunk->text = conn->out;
+    chunk->block = block;
+    chunk->bytes = chunk->text.len - skip + bytes;
+    tkv_buffer_init(&conn->out, chunk->text.max);
+    uv_buf_t bufs[2] = {{(char *)chunk->text.data + skip, chunk->text.len - skip}, {NULL, bytes}};
+    if (block != NULL) bufs[1].base = (char *)block->ptr;
+    chunk->req.data = conn;
+    conn->queued += chunk->bytes;
+    int rc = uv_write(&chunk->req, &conn->handle.stream, bufs, block != NULL ? 2 : 1, on_written);
+    if (rc == 0) return;
+    conn->queued -= chunk->bytes;
+    free_chunk(chunk);
+    tkv_connection_doom(conn, uv_strerror(rc));
+}
+
+void tkv_connection_send_block(struct tkv_connection *conn, struct tkv_staging *block, size_t bytes)
+{
+    queue(conn, 0, block, bytes);
+}
+
+void tkv_connection_flush(struct tkv_connection *conn)
+{
+    size_t len = conn->out.len;
+    if (len == 0) return;
+    uv_buf_t buf = {.base = (char *)conn->out.data, .len = len};
+    int n = conn->queued == 0 ? uv_try_write(&conn->handle.stream, &buf, 1) : UV_EAGAIN;
+    if (n < 0 && n != UV_EAGAIN) {
+        tkv_connection_close(conn, uv_strerror(n));
+        return;
+    }
+    size_t written = n > 0 ? (size_t)n : 0;
+    tkv_stat_add(&tkv_core_stats(conn->server->core)->network_bytes_out, written);
+    if (written < len) {
+        queue(conn, written, NULL, 0);
+        return;
+    }
+    tkv_buffer_clear(&conn->out);
+    if (conn->out.cap > KEPT_BYTES) tkv_buffer_close(&conn->out);
+}
