@@ -5,6 +5,15 @@
 #include <string.h>
 #include <time.h>
 
+/* Where a program makes allocations fail, only those inside of the core do; the program itself has
+ * paused its own. */
+void failing_alloc_pause(bool paused) __attribute__((weak));
+
+static void inside_core(bool inside)
+{
+    if (failing_alloc_pause != NULL) failing_alloc_pause(!inside);
+}
+
 static void wake(void *arg)
 {
     struct fixture *f = arg;
@@ -79,8 +88,10 @@ static void copy_outcome(struct fx_op *x)
 static void on_done(struct tkv_op *op)
 {
     struct fx_op *x = op->owner;
+    inside_core(false);
     ck_assert(!x->done);
     copy_outcome(x);
+    inside_core(true);
     x->done = true;
 }
 
@@ -173,7 +184,9 @@ struct fx_op *fx_inject(const char *fault, uint64_t batches)
 
 void fx_submit(struct fixture *f, struct fx_op *op)
 {
+    inside_core(true);
     tkv_core_submit(f->core, &op->op);
+    inside_core(false);
 }
 
 static void wait_for_wake(struct fixture *f)
@@ -189,10 +202,14 @@ static void wait_for_wake(struct fixture *f)
 
 void fx_wait(struct fixture *f, struct fx_op *op)
 {
+    inside_core(true);
     tkv_core_turn(f->core);
+    inside_core(false);
     while (!op->done) {
         wait_for_wake(f);
+        inside_core(true);
         tkv_core_poll(f->core);
+        inside_core(false);
     }
 }
 

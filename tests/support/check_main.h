@@ -1,4 +1,5 @@
-/* check_main.h - the main() of a Check program: run the suite, print what failed, exit 1 on failure. */
+/* check_main.h - the main() of a Check program: run the suite, print what failed, exit 1 on
+ * failure. */
 #ifndef TKV_TESTS_SUPPORT_CHECK_MAIN_H
 #define TKV_TESTS_SUPPORT_CHECK_MAIN_H
 
