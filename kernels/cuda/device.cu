@@ -193,6 +193,7 @@ static cudaError_t open_resources(struct tkv_cuda_device *cuda)
     cudaError_t err = cudaGetDeviceProperties(&props, cuda->base.ordinal);
     if (err != cudaSuccess) return err;
     memcpy(cuda->name, props.name, sizeof cuda->name - 1);
+    cuda->memory_total = props.totalGlobalMem;
     err = cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking);
     if (err != cudaSuccess) return err;
     unsigned mapped = cudaHostAllocPortable | cudaHostAllocMapped;

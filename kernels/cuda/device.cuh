@@ -49,7 +49,8 @@ struct tkv_cuda_device {
     struct tkv_cuda_driver driver;
     bool exportable; /* the driver can make shareable handles */
     int multiprocessors;
-    size_t pitch_max; /* of a two-dimensional copy, bytes */
+    size_t pitch_max;    /* of a two-dimensional copy, bytes */
+    size_t memory_total; /* bytes */
     char name[128];
     cudaStream_t stream;
     uint32_t *refused; /* pinned and mapped; a guard stores 1, sync reads and clears it */

@@ -65,6 +65,7 @@ enum tkv_status tkv_cuda_memory_alloc(struct tkv_device *dev, size_t mapped, str
     CUdeviceptr ptr;
     struct tkv_memory mem = {};
 
+    if (mapped > cuda->memory_total) return TKV_ENOMEM; /* the driver may call it invalid */
     enum tkv_status st = tkv_cuda_enter(cuda);
     if (st != TKV_OK) return st;
     CUresult result = cuda->driver.cuMemCreate(&handle, mapped, &prop, 0);

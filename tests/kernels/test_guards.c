@@ -19,7 +19,7 @@ enum { BAD = 3 }; /* the item that is spoilt */
     X(too_many_tokens, (item->pos = 0, item->tokens = UINT32_MAX))           \
     X(layers_past_the_end, item->layer_end = 3)                              \
     X(layers_all_past_the_end, (item->layer_begin = 5, item->layer_end = 7)) \
-    X(unknown_type, item->rows_dtype = (enum tkv_dtype)7)
+    X(unknown_type, item->rows_dtype = TKV_DTYPE_COUNT)
 
 #define X(name, deed)                              \
     static void name(struct tkv_append_item *item) \
