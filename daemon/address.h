@@ -44,7 +44,8 @@ enum tkv_status tkv_listening_open(struct tkv_listening *out, const char *text, 
 enum tkv_status tkv_listening_inherit(struct tkv_listening *out, int fd, char *message,
                                       size_t size);
 
-/* Removes the file. The descriptor is closed by whoever listens on it. */
+/* Removes the file. The descriptor is closed by whoever listens on it, later: while it is open, no
+ * other file can get the number that ours is known by. */
 void tkv_listening_remove(struct tkv_listening *l);
 
 #endif
