@@ -207,16 +207,13 @@ static void commit_item(struct tkv_core *core, struct tkv_op *op, size_t i,
 
 /* The items no longer are in flight. After a failure reserved lengths are stale: what was admitted
  * on top of them fails in its turn, and the last one to leave sets them right. */
-static void leave_flight(struct tkv_op *op)
+static void leave_flight(struct tkv_core *core, struct tkv_op *op)
 {
     for (size_t i = 0; i < op->n_seqs; i++) {
         struct tkv_sequence *seq = op->targets[i].seq;
         assert(seq->appending > 0);
         if (op->error.status != TKV_OK) seq->broken = true;
-        if (--seq->appending > 0 || !seq->broken) continue;
-        for (uint32_t l = 0; l < seq->model->geom.n_layers; l++)
-            seq->reserved[l] = seq->committed[l];
-        seq->broken = false;
+        if (--seq->appending == 0 && seq->broken) tkv_sequence_roll_back(seq, core->newest_batch);
     }
 }
 
@@ -232,7 +229,7 @@ static void complete_op(struct tkv_core *core, struct tkv_batch *b, struct tkv_o
                       (unsigned long long)b->id);
     }
     op->result.appended.batch = b->id;
-    leave_flight(op);
+    leave_flight(core, op);
     tkv_core_finish(core, op);
 }
 
@@ -329,7 +326,7 @@ static void fail_all(struct tkv_core *core, struct tkv_op_list *list)
     for (struct tkv_op *op = list->head, *next; op != NULL; op = next) {
         next = op->next;
         tkv_error_set(&op->error, TKV_ENOMEM, "no host memory for a batch");
-        leave_flight(op);
+        leave_flight(core, op);
         tkv_core_finish(core, op);
     }
 }

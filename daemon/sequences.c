@@ -214,6 +214,15 @@ void tkv_sequence_truncate(struct tkv_sequence *seq, uint32_t len, uint64_t batc
     if (shorter) remember_truncation(seq, batch, len);
 }
 
+void tkv_sequence_roll_back(struct tkv_sequence *seq, uint64_t batch)
+{
+    assert(seq->appending == 0);
+    for (uint32_t l = 0; l < seq->model->geom.n_layers; l++)
+        seq->reserved[l] = seq->committed[l];
+    remember_truncation(seq, batch, tkv_sequence_len(seq));
+    seq->broken = false;
+}
+
 bool tkv_sequence_superseded(const struct tkv_sequence *seq, uint64_t batch, uint32_t end)
 {
     for (uint32_t i = 0; i < seq->n_truncations; i++) {

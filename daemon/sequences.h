@@ -107,6 +107,10 @@ bool tkv_lens_equal(const uint32_t *lens, uint32_t begin, uint32_t end, uint32_t
 /* Rolls every layer longer than len back to it; `batch`: the newest batch handed out so far. */
 void tkv_sequence_truncate(struct tkv_sequence *seq, uint32_t len, uint64_t batch);
 
+/* After a failure, with nothing in flight any more: reserved lengths are the committed ones again,
+ * and what batches up to `batch` wrote beyond them may be written again. */
+void tkv_sequence_roll_back(struct tkv_sequence *seq, uint64_t batch);
+
 /* Whether positions up to `end` that `batch` wrote may have been written again since. Errs on the
  * side of true. */
 bool tkv_sequence_superseded(const struct tkv_sequence *seq, uint64_t batch, uint32_t end);

@@ -275,7 +275,13 @@ START_TEST(device_failure)
     ck_assert_int_eq(behind->op.error.status, TKV_EDEVICE); /* there is a gap before it */
     fx_drop(first);
     fx_drop(behind);
-    ck_assert_int_eq(fx_do(&fx, append_counting(1, seqs, 0)), TKV_OK);
+    for (uint16_t from = 500; from < 502; from++) /* written again, with other bytes */
+        ck_assert_int_eq(fx_do(&fx, append_counting(1, seqs, from)), TKV_OK);
+    struct fx_op *v = fx_verify();
+    ck_assert_int_eq(fx_run(&fx, v), TKV_OK);
+    ck_assert(v->report.ok);
+    ck_assert_uint_eq(v->report.skipped[TKV_SKIP_TRUNCATED], 1);
+    fx_drop(v);
     struct fx_op *fatal = append_counting(1, seqs, 0);
     tkv_device_fail_nth(1, TKV_EDEVICE);
     ck_assert_int_eq(fx_do(&fx, fatal), TKV_EDEVICE);
