@@ -43,7 +43,7 @@ def main() -> int:
             replay.show(screen, place, given.truekv)
         else:
             live.show(screen, live.find_model(given.model), place, given.truekv)
-    except (checks.Failed, daemon.DaemonFailed, truekv.TruekvError) as error:
+    except (checks.Failed, daemon.DaemonFailed, truekv.TruekvError, OSError) as error:
         screen.title(f"FAILED: {error}")
         return 1
     except KeyboardInterrupt:

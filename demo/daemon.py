@@ -28,7 +28,7 @@ debug: {{ allow_fault_injection = true; }};
 
 
 class DaemonFailed(Exception):
-    """truekvd does not start, or ends by itself."""
+    """truekvd does not start, does not answer, or ends by itself."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,10 @@ def running(place: Place, model: CacheModel) -> Iterator[str]:
         with log.open("wb") as sink:
             process = _start(command, sink)
             try:
-                _await(process, address, log)
+                _await(process, address)
                 yield address
+            except truekv.ConnectionLost as error:
+                raise DaemonFailed(_last_words(process, log)) from error
             finally:
                 _stop(process)
 
@@ -81,17 +83,28 @@ def _start(command: list[str], sink: BinaryIO) -> subprocess.Popen[bytes]:
         raise DaemonFailed(f"cannot start {command[0]}: {error.strerror}") from error
 
 
-def _await(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+def _await(process: subprocess.Popen[bytes], address: str) -> None:
+    """Until it answers. ConnectionLost where it does not."""
     deadline = time.monotonic() + START_S
-    while process.poll() is None and time.monotonic() < deadline:
+    while True:
         try:
             with truekv.Client(address, timeout=START_S) as client:
                 client.ping()
             return
         except truekv.ConnectionLost:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
             time.sleep(0.02)
-    said = log.read_text(errors="replace").strip()
-    raise DaemonFailed(f"truekvd did not start (exit code {process.poll()}). It said:\n{said}")
+
+
+def _last_words(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Why nobody answers any more."""
+    try:
+        what = f"truekvd ended by itself, with exit code {process.wait(2)}"
+    except subprocess.TimeoutExpired:
+        what = "truekvd does not answer"
+    said = log.read_text(errors="replace").strip().splitlines()
+    return "\n".join([f"{what}. The end of its log:", *said[-20:]])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -68,7 +68,7 @@ def _span(numbers: Iterable[int]) -> str:
 
 
 def by_command(command: Path, address: str) -> tuple[int, str]:
-    """Exit code and output of `truekv verify`."""
+    """Exit code and output of `truekv verify`. OSError where it cannot be run."""
     done = subprocess.run(
         [str(command), "-s", address, "verify"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,
