@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static bool read_line(struct fake_server *s)
@@ -84,6 +85,7 @@ static bool run_step(struct fake_server *s, const struct fake_step *step)
 static void *run(void *arg)
 {
     struct fake_server *s = arg;
+    if (s->listener >= 0) s->fd = accept(s->listener, NULL, NULL);
     for (size_t i = 0; i < s->n; i++) {
         if (!run_step(s, &s->steps[i])) break;
     }
@@ -98,14 +100,31 @@ void fake_server_start(struct fake_server *s, const struct fake_step *steps, siz
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
     s->steps = steps;
     s->n = n;
+    s->listener = -1;
     s->fd = pair[0];
     s->peer = pair[1];
+    ck_assert_int_eq(pthread_create(&s->thread, NULL, run, s), 0);
+}
+
+void fake_server_listen(struct fake_server *s, const char *path, const struct fake_step *steps,
+                        size_t n)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    memset(s, 0, sizeof *s);
+    s->steps = steps;
+    s->n = n;
+    s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+    (void)unlink(path);
+    ck_assert_int_eq(bind(s->listener, (struct sockaddr *)&un, sizeof un), 0);
+    ck_assert_int_eq(listen(s->listener, 1), 0);
     ck_assert_int_eq(pthread_create(&s->thread, NULL, run, s), 0);
 }
 
 void fake_server_finish(struct fake_server *s)
 {
     pthread_join(s->thread, NULL);
+    if (s->listener >= 0) close(s->listener);
     ck_assert_str_eq(s->failure, "");
     free(s->payload);
     s->payload = NULL;

@@ -40,6 +40,7 @@ struct fake_server {
     const struct fake_step *steps;
     size_t n;
     int fd, peer; /* peer is the client's end, for truekv_open_fd() */
+    int listener; /* -1: a socket pair */
     pthread_t thread;
     char failure[256]; /* "": all went as scripted */
     uint8_t *payload;  /* all payloads received */
@@ -49,6 +50,10 @@ struct fake_server {
 
 /* Starts the script; it ends by closing its socket. */
 void fake_server_start(struct fake_server *s, const struct fake_step *steps, size_t n);
+
+/* As above, for the first that connects to a Unix socket at path. */
+void fake_server_listen(struct fake_server *s, const char *path, const struct fake_step *steps,
+                        size_t n);
 
 /* Waits for the script's end, checks that nothing failed, frees the payload. */
 void fake_server_finish(struct fake_server *s);

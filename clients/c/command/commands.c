@@ -1,0 +1,73 @@
+#include <string.h>
+
+#include "clients/c/command/command.h"
+
+enum { QUICK = 30 * 1000, SLOW = 600 * 1000 };
+
+const struct command commands[] = {
+    {"ping", "", "ask whether the daemon answers, and how fast", NULL, cmd_ping, 0, 0, 0, QUICK},
+    {"info", "", "show version, backend, devices, models and limits", NULL, cmd_info, 0, 0, 0,
+     QUICK},
+    {"stats", "", "show the daemon's counters and gauges", NULL, cmd_stats, 0, 0, 0, QUICK},
+    {"create", "[SEQ]", "create a sequence",
+     "Without SEQ the daemon chooses its number. A fresh cache reads as zeros.", cmd_create,
+     OPTION(MODEL) | OPTION(CAPACITY) | OPTION(LABEL) | OPTION(TTL_MS) | OPTION(FREE_ON_DISCONNECT),
+     0, 1, QUICK},
+    {"append", "--seqs LIST (--data FILE | --random SEED | --values LIST)",
+     "append K and V to one or more sequences",
+     "The data are one block for each sequence of --seqs, one after the other, each of them "
+     "[layers][2][n_kv_heads][tokens][head_dim] where 2 is {K, V}, little endian. Either all of "
+     "it is written or nothing.\n"
+     "With --pos, the append is refused unless each sequence is exactly that long: a retry "
+     "cannot write twice.\n"
+     "--random makes up as many bytes as the sequences' models ask for, the same ones for the "
+     "same SEED.",
+     cmd_append,
+     OPTION(SEQS) | OPTION(POS) | OPTION(TOKENS) | OPTION(LAYERS) | OPTION(DTYPE) | OPTION(DATA) |
+         OPTION(RANDOM) | OPTION(VALUES),
+     0, 0, QUICK},
+    {"read", "SEQ", "read K and V back",
+     "Prints the shape and the first values as a table, or with --out writes the bytes: "
+     "[layers][2][n_kv_heads][tokens][head_dim], little endian. With --json the data come along "
+     "as base64.",
+     cmd_read, OPTION(LAYERS) | OPTION(POS) | OPTION(TOKENS) | OPTION(DTYPE) | OPTION(OUT), 1, 1,
+     QUICK},
+    {"truncate", "SEQ LEN", "roll a sequence back to LEN tokens", NULL, cmd_truncate, 0, 2, 2,
+     QUICK},
+    {"free", "LIST", "free sequences, such as 1,2,5-9", "All of them are freed, or none.", cmd_free,
+     0, 1, 1, QUICK},
+    {"list", "", "list the sequences",
+     "With --json prints one page of the daemon's list; --cursor goes on from there.", cmd_list,
+     OPTION(LIMIT) | OPTION(CURSOR), 0, 0, QUICK},
+    {"show", "SEQ", "show one sequence", NULL, cmd_show, 0, 1, 1, QUICK},
+    {"verify", "", "re-run recorded appends and compare every byte",
+     "Takes the appends that are still in the daemon's journal and runs them again, one item at "
+     "a time and batched, into scratch caches; compares the two with each other and with the "
+     "live caches. Serving goes on, and no live cache is changed. Ends with 1 where anything "
+     "differs, and says what, where, and what to do.",
+     cmd_verify, OPTION(SEQS) | OPTION(BATCHES) | OPTION(SCRATCH_BYTES) | OPTION(ALL), 0, 0, SLOW},
+    {"selftest", "", "compare batched and per-item appends on made-up data",
+     "Touches no sequence. Says whether this build on this device appends right.", cmd_selftest,
+     OPTION(ITEMS) | OPTION(KV_HEADS) | OPTION(HEAD_DIM) | OPTION(CAPACITY) | OPTION(CACHE_LEN) |
+         OPTION(N_LAYERS) | OPTION(SEED),
+     0, 0, SLOW},
+    {"inject", "FAULT", "break the next batches on purpose, to see verify find it",
+     "FAULT is one of shared_pointers, stale_lengths, half_lengths, swap_items, token_major, "
+     "off_by_one, short_grid, stray_write, kv_swapped, bit_flip. Wrong bytes get into live caches: "
+     "never do this to a daemon that serves. Only where the configuration says "
+     "debug.allow_fault_injection = true.",
+     cmd_inject, OPTION(BATCHES), 1, 1, QUICK},
+    {"raw", "LINE", "send a line of JSON as it is, print the answer",
+     "--data adds a payload: the line must say how long it is (\"payload\": N).", cmd_raw,
+     OPTION(DATA) | OPTION(OUT), 1, 1, QUICK},
+    {"help", "[COMMAND]", "say what a command does", NULL, cmd_help, 0, 0, 1, QUICK},
+};
+const size_t n_commands = sizeof commands / sizeof commands[0];
+
+const struct command *command_find(const char *name)
+{
+    for (size_t i = 0; i < n_commands; i++) {
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    }
+    return NULL;
+}

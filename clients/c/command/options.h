@@ -1,0 +1,98 @@
+/* options.h - every option of every command, in one list; each command says which of them it takes.
+ */
+#ifndef TRUEKV_COMMAND_OPTIONS_H
+#define TRUEKV_COMMAND_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "clients/c/command/parse.h"
+
+enum option_kind {
+    KIND_FLAG,
+    KIND_TEXT,
+    KIND_UINT,
+    KIND_SIZE,
+    KIND_LIST,
+    KIND_NUMBERS,
+    KIND_LAYERS,
+    KIND_DTYPE,
+    KIND_SECONDS
+};
+
+/* X(ID, name, letter or 0, kind, placeholder, help). The first few go with every command. */
+#define OPTIONS(X)                                                                                \
+    X(SOCKET, "socket", 's', TEXT, "SOCKET", "unix:PATH, PATH or tcp:HOST:PORT")                  \
+    X(JSON, "json", 0, FLAG, "", "print the daemon's answer as one line of JSON")                 \
+    X(TIMEOUT, "timeout", 0, SECONDS, "S", "give up when nothing moved for S seconds; 0: never")  \
+    X(HELP, "help", 'h', FLAG, "", "say what the command does")                                   \
+    X(VERSION, "version", 'V', FLAG, "", "print the version")                                     \
+    X(MODEL, "model", 0, TEXT, "NAME", "a model of the configuration (default: its first)")       \
+    X(CAPACITY, "capacity", 0, UINT, "TOKENS", "tokens that fit")                                 \
+    X(LABEL, "label", 0, TEXT, "TEXT", "a note for people, shown by list")                        \
+    X(TTL_MS, "ttl-ms", 0, UINT, "MS", "free it when nothing has named it for that long")         \
+    X(FREE_ON_DISCONNECT, "free-on-disconnect", 0, FLAG, "", "free it when this client goes")     \
+    X(SEQS, "seqs", 0, LIST, "LIST", "sequences, such as 1,2,5-9")                                \
+    X(POS, "pos", 0, LIST, "LIST", "position of the first token (append: one for each sequence)") \
+    X(TOKENS, "tokens", 0, LIST, "LIST", "how many tokens (append: for all, or one for each)")    \
+    X(LAYERS, "layers", 0, LAYERS, "B:E", "layers B to E-1 (default: all)")                       \
+    X(DTYPE, "dtype", 0, DTYPE, "DTYPE", "f16, bf16 or f32 (default: the cache's own)")           \
+    X(DATA, "data", 0, TEXT, "FILE", "the bytes to send; - is standard input")                    \
+    X(RANDOM, "random", 0, UINT, "SEED", "as many made-up bytes as it takes")                     \
+    X(VALUES, "values", 0, NUMBERS, "LIST", "numbers, such as 1,-0.5,2e3")                        \
+    X(OUT, "out", 0, TEXT, "FILE", "write the bytes that come there; - is standard output")       \
+    X(LIMIT, "limit", 0, UINT, "N", "at most N of them")                                          \
+    X(CURSOR, "cursor", 0, UINT, "CURSOR", "go on where an earlier answer stopped")               \
+    X(BATCHES, "batches", 0, UINT, "N", "the newest N batches (inject: the next N)")              \
+    X(SCRATCH_BYTES, "scratch-bytes", 0, SIZE, "SIZE", "memory for the re-runs, such as 256M")    \
+    X(ALL, "all", 0, FLAG, "", "print every row of the table")                                    \
+    X(ITEMS, "items", 0, UINT, "M", "items in the batch (default 4)")                             \
+    X(KV_HEADS, "kv-heads", 0, UINT, "N", "K/V heads (default 8)")                                \
+    X(HEAD_DIM, "head-dim", 0, UINT, "N", "elements of a head (default 128)")                     \
+    X(CACHE_LEN, "cache-len", 0, UINT, "TOKENS", "tokens there before (default 4)")               \
+    X(N_LAYERS, "n-layers", 0, UINT, "N", "layers (default 1)")                                   \
+    X(SEED, "seed", 0, UINT, "SEED", "of the made-up data (default 1)")
+
+enum option_id {
+#define X(id, name, letter, kind, placeholder, help) OPT_##id,
+    OPTIONS(X)
+#undef X
+        OPT_COUNT
+};
+
+/* A set of options. */
+#define OPTION(id) (UINT64_C(1) << OPT_##id)
+#define OPTIONS_OF_ALL \
+    (OPTION(SOCKET) | OPTION(JSON) | OPTION(TIMEOUT) | OPTION(HELP) | OPTION(VERSION))
+
+struct option_spec {
+    const char *name, *placeholder, *help;
+    enum option_kind kind;
+    int letter; /* 0: none */
+};
+extern const struct option_spec option_specs[OPT_COUNT];
+
+/* What the command line said; by the option's kind. */
+struct option_value {
+    bool given;
+    const char *text; /* as written; borrowed from argv */
+    uint64_t number;
+    struct u64_list list;    /* owned */
+    struct f64_list numbers; /* owned */
+    struct truekv_layers layers;
+    enum truekv_dtype dtype;
+    int ms;
+};
+
+struct options {
+    struct option_value of[OPT_COUNT];
+    char **rest; /* what is no option; borrowed from argv */
+    int n_rest;
+};
+
+/* Reads the options of `allowed` from argv[1..]; stop_at_first: up to the first word that is none
+ * (then rest begins there). false: it has said on stderr what is wrong. */
+bool options_parse(struct options *o, uint64_t allowed, bool stop_at_first, int argc, char **argv);
+void options_close(struct options *o);
+
+#endif

@@ -1,0 +1,384 @@
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sizes.h"
+#include "clients/c/command/findings.h"
+#include "clients/c/command/kinds.h"
+#include "clients/c/command/report.h"
+#include "clients/c/command/table.h"
+
+enum { ROWS_SHOWN = 24, GROUPS_SHOWN = 12, TEXT_BYTES = 256 };
+
+/* ---- The verdict --------------------------------------------------------------------------- */
+
+struct totals {
+    uint64_t items, batches, bytes, divergent_items;
+    double seconds; /* NAN: not said */
+    bool ok;
+};
+
+static struct totals totals_of(const cJSON *result)
+{
+    struct totals t = {
+        .items = json_count(result, "items_checked"),
+        .batches = json_count(result, "batches_checked"),
+        .bytes = json_count(result, "bytes_compared"),
+        .divergent_items = json_count(result, "divergent_items"),
+        .seconds = json_number(result, "duration_us") / 1e6,
+        .ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(result, "ok")),
+    };
+    return t;
+}
+
+static bool any(const struct findings *f, bool live)
+{
+    for (size_t i = 0; i < f->n_findings; i++) {
+        const struct divergence *d = finding_first(f, &f->findings[i]);
+        if (d->live == live && !(live && f->findings[i].twin)) return true;
+    }
+    return false;
+}
+
+static const char *culprit(const struct findings *f)
+{
+    bool kernel = any(f, false), live = any(f, true);
+    if (kernel && live)
+        return "the batched kernel writes wrong bytes, and live caches were damaged";
+    if (kernel) return "the batched kernel writes wrong bytes";
+    return live ? "live caches were damaged" : "the daemon does not say where";
+}
+
+static void put_verdict(struct out *o, const struct totals *t, const struct findings *f)
+{
+    char items[48], batches[48], bytes[32], took[32] = "", time[40] = "";
+    out_plural(t->batches, "batch", "batches", batches, sizeof batches);
+    tkv_format_size(t->bytes, bytes, sizeof bytes);
+    if (isfinite(t->seconds))
+        snprintf(time, sizeof time, " in %s", out_duration(t->seconds, took, sizeof took));
+    if (!t->ok || t->divergent_items > 0 || f->n_divergences > 0) {
+        char divergent[32];
+        out_count(t->divergent_items, divergent, sizeof divergent);
+        out_plural(t->items, "item", "items", items, sizeof items);
+        out_para(o, 0, 0, BAD, "FOUND:", "%s of %s (%s) differ%s: %s.", divergent, items, batches,
+                 t->divergent_items == 1 ? "s" : "", culprit(f));
+    } else if (t->items == 0) {
+        out_para(o, 0, 0, WARN, "NOTHING CHECKED:",
+                 "the journal holds no append to check, so this says nothing about the caches.");
+    } else {
+        out_plural(t->items, "item", "items", items, sizeof items);
+        out_para(o, 0, 0, GOOD, "OK:", "%s of %s re-run, %s compared, identical%s.", items, batches,
+                 bytes, time);
+    }
+}
+
+/* ---- One paragraph for each group ----------------------------------------------------------- */
+
+enum field { BATCHES, LAYERS };
+
+/* The batches or layers of a finding. */
+static void say_places(const struct findings *f, const struct finding *finding, enum field field,
+                       char *text, size_t size)
+{
+    uint64_t *values = calloc(finding->n, sizeof values[0]);
+    const struct divergence *d = finding_first(f, finding);
+    text[0] = '\0';
+    if (values == NULL) return;
+    for (size_t i = 0; i < finding->n; i++)
+        values[i] = field == BATCHES ? d[i].batch : d[i].layer;
+    numbers_text(values, finding->n, text, size);
+    free(values);
+}
+
+static void say_sequences(const struct findings *f, const struct group *g, char *text, size_t size)
+{
+    uint64_t *values = calloc(g->n, sizeof values[0]);
+    text[0] = '\0';
+    if (values == NULL) return;
+    for (size_t i = 0; i < g->n; i++)
+        values[i] = finding_first(f, &f->findings[g->from + i])->seq;
+    numbers_text(values, g->n, text, size);
+    free(values);
+}
+
+/* Whether text from numbers_text() names one number. */
+static bool is_one(const char *text)
+{
+    return strpbrk(text, " -,") == NULL;
+}
+
+static const char *kv_text(int kv)
+{
+    if (kv == (HAS_K | HAS_V)) return "K and V";
+    return kv == HAS_K ? "K" : "V";
+}
+
+/* A divergence of the other comparison in the same place; NULL: there is none. */
+static const struct divergence *counterpart(const struct findings *f, const struct divergence *d)
+{
+    for (size_t i = 0; i < f->n_divergences; i++) {
+        const struct divergence *other = &f->divergences[i];
+        if (other->live != d->live && other->seq == d->seq && other->batch == d->batch &&
+            other->layer == d->layer && other->kv == d->kv)
+            return other;
+    }
+    return NULL;
+}
+
+static const char *fault_of(const struct divergence *d, const struct divergence *other)
+{
+    if (!d->live && other == NULL)
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. The live cache was not found to differ there.";
+    if (!d->live && strcmp(d->kind, other->kind) == 0)
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. The live cache is wrong in the same way.";
+    if (!d->live)
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. The live cache is wrong there, too.";
+    if (other == NULL)
+        return "The live cache differs although both re-runs agree: it was damaged after, or "
+               "while, it was written.";
+    return "The two re-runs differ from each other in these places, too: mend the kernel first.";
+}
+
+/* *fault is what the paragraph before said, and becomes what this one says. */
+static void put_group(struct out *o, const struct findings *f, const struct group *g,
+                      const char **fault)
+{
+    const struct finding *finding = &f->findings[g->from];
+    const struct divergence *d = finding_first(f, finding);
+    char batches[TEXT_BYTES], layers[TEXT_BYTES], seqs[TEXT_BYTES], clause[TEXT_BYTES];
+    char lead[TEXT_BYTES + 16], subject[3 * TEXT_BYTES];
+    say_places(f, finding, BATCHES, batches, sizeof batches);
+    say_places(f, finding, LAYERS, layers, sizeof layers);
+    say_sequences(f, g, seqs, sizeof seqs);
+    snprintf(lead, sizeof lead, "batch%s %s:", is_one(batches) ? "" : "es", batches);
+    if (g->n == 1)
+        snprintf(subject, sizeof subject, "sequence %s's %s rows of layer%s %s", seqs,
+                 kv_text(finding->kv), is_one(layers) ? "" : "s", layers);
+    else
+        snprintf(subject, sizeof subject, "the %s rows of layer%s %s of sequences %s",
+                 kv_text(finding->kv), is_one(layers) ? "" : "s", layers, seqs);
+    fputc('\n', o->to);
+    out_para(o, 0, 2, BOLD, lead, "%s%s %s (%s).", d->live ? "in the live cache, " : "", subject,
+             kind_clause(d, clause, sizeof clause), d->kind);
+    const char *now = fault_of(d, counterpart(f, d));
+    out_para(o, 2, 2, PLAIN, "", "%s", now == *fault ? "At fault: as above." : now);
+    *fault = now;
+    if (d->text != NULL) out_para(o, 2, 2, DIM, "", "In the daemon's words: %s.", d->text);
+}
+
+/* A live cache that is wrong as the kernel is has been told of with the kernel. */
+static bool is_told(const struct findings *f, const struct group *g)
+{
+    const struct divergence *d = group_first(f, g);
+    const struct divergence *other = d->live ? counterpart(f, d) : NULL;
+    return other != NULL && strcmp(other->kind, d->kind) == 0;
+}
+
+static void put_groups(struct out *o, const struct findings *f, bool all)
+{
+    const char *fault = NULL;
+    size_t shown = 0;
+    for (size_t i = 0; i < f->n_groups; i++) {
+        if (is_told(f, &f->groups[i])) continue;
+        if (all || shown < GROUPS_SHOWN) put_group(o, f, &f->groups[i], &fault);
+        shown++;
+    }
+    if (all || shown <= GROUPS_SHOWN) return;
+    fputc('\n', o->to);
+    out_para(o, 0, 0, DIM, "", "and %zu more like these (--all prints them).",
+             shown - GROUPS_SHOWN);
+}
+
+/* ---- What it means ------------------------------------------------------------------------- */
+
+static bool seen_before(const struct findings *f, size_t i)
+{
+    const char *kind = group_first(f, &f->groups[i])->kind;
+    for (size_t k = 0; k < i; k++) {
+        if (strcmp(group_first(f, &f->groups[k])->kind, kind) == 0) return true;
+    }
+    return false;
+}
+
+static void put_sequences_to_drop(struct out *o, const struct findings *f)
+{
+    uint64_t *seqs = calloc(f->n_findings, sizeof seqs[0]);
+    char text[TEXT_BYTES];
+    size_t n = 0;
+    if (seqs == NULL) return;
+    for (size_t i = 0; i < f->n_findings; i++) {
+        const struct divergence *d = finding_first(f, &f->findings[i]);
+        if (d->live) seqs[n++] = d->seq;
+    }
+    if (n > 0) {
+        numbers_text(seqs, n, text, sizeof text);
+        out_para(o, 2, 2, WARN, "first:",
+                 "the live cache%s of sequence%s %s hold%s wrong bytes: free and prefill again "
+                 "before serving from %s.",
+                 is_one(text) ? "" : "s", is_one(text) ? "" : "s", text, is_one(text) ? "s" : "",
+                 is_one(text) ? "it" : "them");
+    }
+    free(seqs);
+}
+
+static void put_meanings(struct out *o, const struct findings *f)
+{
+    out_put(o, BOLD, "\nWhat it means, and what to do next\n");
+    put_sequences_to_drop(o, f);
+    for (size_t i = 0; i < f->n_groups; i++) {
+        const char *kind = group_first(f, &f->groups[i])->kind;
+        char lead[64];
+        if (seen_before(f, i)) continue;
+        snprintf(lead, sizeof lead, "%s:", kind);
+        out_para(o, 2, 4, WARN, out_clean(lead), "%s", kind_means(kind));
+        out_para(o, 4, 4, PLAIN, "", "Next: %s", kind_next(kind));
+    }
+}
+
+/* ---- The numbers --------------------------------------------------------------------------- */
+
+/* Of all divergences of a finding, K and V: the one with the largest difference, and sums. */
+struct summary {
+    const struct divergence *worst;
+    uint64_t bytes;
+};
+
+static bool worse(double a, double b)
+{
+    if (!isfinite(b)) return false; /* nothing is worse than what is no number */
+    return !isfinite(a) || a > b;
+}
+
+static struct summary summarize(const struct findings *f, const struct finding *finding)
+{
+    size_t n = finding->kv == (HAS_K | HAS_V) ? 2 * finding->n : finding->n;
+    const struct divergence *d = finding_first(f, finding);
+    struct summary s = {.worst = d};
+    for (size_t i = 0; i < n; i++) {
+        if (worse(d[i].max_abs_diff, s.worst->max_abs_diff)) s.worst = &d[i];
+        s.bytes += d[i].mismatched_bytes;
+    }
+    return s;
+}
+
+static void put_value(struct table *t, double value)
+{
+    if (isfinite(value))
+        table_cell(t, "%.5g", value);
+    else
+        table_cell(t, "nan/inf");
+}
+
+static void put_row(struct table *t, const struct findings *f, const struct finding *finding)
+{
+    const struct divergence *d = finding_first(f, finding);
+    struct summary s = summarize(f, finding);
+    char text[TEXT_BYTES];
+    bool wide = finding->n > 1 || finding->kv == (HAS_K | HAS_V);
+    table_cell(t, "%" PRIu64, d->seq);
+    say_places(f, finding, BATCHES, text, sizeof text);
+    table_cell(t, "%s", text);
+    say_places(f, finding, LAYERS, text, sizeof text);
+    table_cell(t, "%s", text);
+    table_cell(t, "%s", finding->kv == (HAS_K | HAS_V) ? "K+V" : kv_text(finding->kv));
+    table_cell(t, "%s", d->kind);
+    table_cell(t, "%s", d->live ? "live" : "batched");
+    put_value(t, s.worst->max_abs_diff);
+    table_cell(t, "%s", out_count(s.bytes, text, sizeof text));
+    if (wide)
+        table_cell(t, "L%u %s h%" PRIu64 " p%" PRIu64 " d%" PRIu64, s.worst->layer,
+                   kv_text(s.worst->kv), s.worst->worst.kv_head, s.worst->worst.kv_pos,
+                   s.worst->worst.dim);
+    else
+        table_cell(t, "h%" PRIu64 " p%" PRIu64 " d%" PRIu64, s.worst->worst.kv_head,
+                   s.worst->worst.kv_pos, s.worst->worst.dim);
+    put_value(t, s.worst->worst.per_item);
+    put_value(t, s.worst->worst.other);
+}
+
+static void put_numbers(struct out *o, const struct findings *f, bool all)
+{
+    static const char *const heads[] = {">SEQ",     "BATCH",     "LAYERS",    "K|V",
+                                        "KIND",     "VERSUS",    ">MAX DIFF", ">BYTES",
+                                        "WORST AT", ">PER-ITEM", ">OTHER"};
+    struct table t;
+    size_t shown = 0;
+    table_init(&t, heads, sizeof heads / sizeof heads[0]);
+    for (size_t i = 0; i < f->n_groups; i++) {
+        for (size_t k = 0; k < f->groups[i].n && (all || shown < ROWS_SHOWN); k++, shown++)
+            put_row(&t, f, &f->findings[f->groups[i].from + k]);
+    }
+    out_put(o, BOLD, "\nNumbers");
+    out_put(o, DIM, "  (h: K/V head, p: position, d: dimension; other: as VERSUS says)\n");
+    table_print(&t, o, 0);
+    table_close(&t);
+    if (shown < f->n_findings)
+        out_para(o, 0, 0, DIM, "", "and %zu more (--all prints them, --json each single one).",
+                 f->n_findings - shown);
+}
+
+/* ---- Skipped ------------------------------------------------------------------------------- */
+
+static void put_skipped(struct out *o, const cJSON *result)
+{
+    const cJSON *skipped = cJSON_GetObjectItemCaseSensitive(result, "skipped"), *item;
+    struct table t;
+    char text[32];
+    if (!cJSON_IsObject(skipped) || skipped->child == NULL) return;
+    table_init(&t, (const char *const[]){">", "", ""}, 3);
+    cJSON_ArrayForEach(item, skipped)
+    {
+        uint64_t n =
+            cJSON_IsNumber(item) && item->valuedouble > 0 ? (uint64_t)item->valuedouble : 0;
+        if (n == 0) continue;
+        table_cell(&t, "%s", out_count(n, text, sizeof text));
+        table_cell(&t, "%s", item->string);
+        table_cell(&t, "%s", skip_means(item->string));
+    }
+    if (t.n_cells > 0) {
+        out_put(o, BOLD, "\nSkipped");
+        out_put(o, DIM, "  (items that were not compared, or not with a live cache)\n");
+        table_print(&t, o, 2);
+    }
+    table_close(&t);
+}
+
+static void put_unlisted(struct out *o, const struct totals *t, const struct findings *f)
+{
+    uint64_t listed = 0;
+    for (size_t i = 0; i < f->n_divergences; i++) {
+        bool again = false;
+        for (size_t k = 0; k < i && !again; k++)
+            again = f->divergences[k].seq == f->divergences[i].seq &&
+                    f->divergences[k].batch == f->divergences[i].batch;
+        listed += !again;
+    }
+    if (listed >= t->divergent_items) return;
+    fputc('\n', o->to);
+    out_para(o, 0, 0, WARN, "Note:",
+             "%" PRIu64 " items differ, and the daemon lists %" PRIu64
+             " of them. Fewer --batches, or some --seqs, show the others.",
+             t->divergent_items, listed);
+}
+
+void report_verify(struct out *o, const cJSON *result, bool all)
+{
+    struct totals totals = totals_of(result);
+    struct findings f;
+    if (!findings_take(&f, result)) {
+        out_put(o, BAD, "no memory for the report\n");
+        return;
+    }
+    put_verdict(o, &totals, &f);
+    if (f.n_findings > 0) {
+        put_groups(o, &f, all);
+        put_meanings(o, &f);
+        put_numbers(o, &f, all);
+    }
+    put_unlisted(o, &totals, &f);
+    put_skipped(o, result);
+    findings_close(&f);
+}

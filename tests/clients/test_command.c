@@ -1,0 +1,425 @@
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "clients/c/command/command.h"
+#include "clients/c/command/payload.h"
+#include "clients/c/command/table.h"
+#include "tests/clients/fake_server.h"
+#include "tests/support/check_main.h"
+
+/* ---- Parsing ------------------------------------------------------------------------------- */
+
+/* Goal: numbers, lists and ranges are what people write, and nothing else. */
+START_TEST(numbers)
+{
+    static const char *const bad[] = {"",   "-1", "+1",  "1.5",
+                                      " 1", "1 ", "0x1", "18446744073709551616"};
+    uint64_t n = 7;
+    for (size_t i = 0; i < COUNT(bad); i++)
+        ck_assert_msg(!parse_u64(bad[i], &n) && n == 7, "%s", bad[i]);
+    ck_assert(parse_u64("18446744073709551615", &n) && n == UINT64_MAX);
+    ck_assert(parse_u64("007", &n) && n == 7);
+}
+END_TEST
+
+START_TEST(lists)
+{
+    static const char *const bad[] = {"",   ",",   "1,", ",1",  "1,,2",    "2-1",
+                                      "1-", "a-b", "-1", "1 2", "0-65536", "0-40000,0-40000"};
+    struct u64_list list;
+    for (size_t i = 0; i < COUNT(bad); i++)
+        ck_assert_msg(!parse_list(bad[i], &list), "%s", bad[i]);
+    ck_assert(parse_list("3,5-8,3", &list));
+    static const uint64_t expected[] = {3, 5, 6, 7, 8, 3};
+    ck_assert_uint_eq(list.n, 6);
+    ck_assert(memcmp(list.at, expected, sizeof expected) == 0);
+    free(list.at);
+    ck_assert(parse_list("18446744073709551614-18446744073709551615", &list) && list.n == 2);
+    free(list.at);
+    ck_assert(parse_list("0-65535", &list) && list.n == LIST_MAX);
+    free(list.at);
+}
+END_TEST
+
+START_TEST(lists_of_numbers)
+{
+    static const char *const bad[] = {"", ",", "1,", "nan", "inf", "1,-inf", "x", "1, 2", "1e999"};
+    struct f64_list list;
+    for (size_t i = 0; i < COUNT(bad); i++)
+        ck_assert_msg(!parse_numbers(bad[i], &list), "%s", bad[i]);
+    ck_assert(parse_numbers("1,-0.5,2e3", &list) && list.n == 3);
+    ck_assert(list.at[0] == 1 && list.at[1] == -0.5 && list.at[2] == 2000);
+    free(list.at);
+}
+END_TEST
+
+START_TEST(layers_and_seconds)
+{
+    static const char *const bad[] = {"",   ":",    "3:",    "3:3",          "4:3",
+                                      ":0", "-1:2", "1:2:3", "0:4294967296", "a"};
+    static const char *const bad_seconds[] = {"", "-1", "x", "1s", "inf", "nan", "9999999999"};
+    struct truekv_layers l;
+    int ms;
+    for (size_t i = 0; i < COUNT(bad); i++)
+        ck_assert_msg(!parse_layers(bad[i], &l), "%s", bad[i]);
+    ck_assert(parse_layers("2:5", &l) && l.begin == 2 && l.end == 5);
+    ck_assert(parse_layers(":5", &l) && l.begin == 0 && l.end == 5);
+    ck_assert(parse_layers("7", &l) && l.begin == 7 && l.end == 8);
+    ck_assert(parse_layers("0:4294967295", &l) && l.end == UINT32_MAX);
+    for (size_t i = 0; i < COUNT(bad_seconds); i++)
+        ck_assert_msg(!parse_seconds(bad_seconds[i], &ms), "%s", bad_seconds[i]);
+    ck_assert(parse_seconds("1.5", &ms) && ms == 1500);
+    ck_assert(parse_seconds("0.0001", &ms) && ms == 1);
+    ck_assert(parse_seconds("0", &ms) && ms == -1);
+}
+END_TEST
+
+/* Goal: made-up data are the protocol's reference generator. Method: its first values, worked out
+ * by hand for seed 1, as f32 and as f16. */
+START_TEST(made_up_data)
+{
+    uint64_t state = payload_seed(1), by_hand = UINT64_C(0x9E3779B97F4A7C15);
+    struct payload p = {0};
+    ck_assert(payload_make(&p, &state, 3, TRUEKV_F32));
+    ck_assert(payload_make(&p, &state, 2, TRUEKV_F16));
+    ck_assert_uint_eq(p.bytes, 3 * 4 + 2 * 2);
+    for (size_t i = 0; i < 3; i++) {
+        by_hand ^= by_hand << 13;
+        by_hand ^= by_hand >> 7;
+        by_hand ^= by_hand << 17;
+        float value;
+        memcpy(&value, (const char *)p.data + 4 * i, 4);
+        ck_assert(value == ((float)by_hand / (float)UINT64_MAX * 2 - 1) * 0.3f);
+        ck_assert(value >= -0.3f && value <= 0.3f);
+    }
+    ck_assert(!payload_make(&p, &state, SIZE_MAX / 2, TRUEKV_F32));
+    payload_close(&p);
+}
+END_TEST
+
+/* Goal: columns line up, empty ones go, nothing trails. */
+START_TEST(tables)
+{
+    static const char *const heads[] = {"NAME", ">N", "EMPTY", "LABEL"};
+    char *text = NULL;
+    size_t size;
+    struct out o = {.to = open_memstream(&text, &size), .width = 80};
+    struct table t;
+    table_init(&t, heads, 4);
+    const char *const cells[] = {"a", "1", "", "", "l\xc3\xa4nger", "1000", "", "x\ty"};
+    for (size_t i = 0; i < COUNT(cells); i++)
+        table_cell(&t, "%s", cells[i]);
+    table_print(&t, &o, 1);
+    fclose(o.to);
+    ck_assert_str_eq(text, " NAME       N  LABEL\n"
+                           " a          1\n"
+                           " l\xc3\xa4nger  1000  x?y\n");
+    table_close(&t);
+    free(text);
+}
+END_TEST
+
+/* ---- The program --------------------------------------------------------------------------- */
+
+static char dir[] = "/tmp/truekv-test-XXXXXX", socket_path[64], output[1 << 16];
+
+/* Runs truekv with arguments (as a shell reads them), both streams into `output`. Its exit code. */
+static int run_truekv(const char *arguments)
+{
+    char line[1024];
+    snprintf(line, sizeof line, "TRUEKV_SOCKET=%s %s %s 2>&1", socket_path, TRUEKV_PROGRAM,
+             arguments);
+    FILE *f = popen(line, "r");
+    ck_assert_ptr_nonnull(f);
+    size_t n = fread(output, 1, sizeof output - 1, f);
+    output[n] = '\0';
+    int status = pclose(f);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void expect(const char *arguments, int code, const char *text)
+{
+    int got = run_truekv(arguments);
+    ck_assert_msg(got == code && strstr(output, text) != NULL,
+                  "truekv %s: exit %d, expected %d, "
+                  "\"%s\" in:\n%s",
+                  arguments, got, code, text, output);
+}
+
+/* With a daemon that plays the steps. */
+static void expect_with(const struct fake_step *steps, size_t n, const char *arguments, int code,
+                        const char *text)
+{
+    fake_server_listen(&server, socket_path, steps, n);
+    expect(arguments, code, text);
+    fake_server_finish(&server);
+}
+
+/* Goal: a bad command line ends with 2 and says what would be right, before anything is connected.
+ */
+START_TEST(bad_command_lines)
+{
+    static const struct {
+        const char *arguments, *text;
+    } rows[] = {
+        {"", "usage: truekv"},
+        {"frobnicate", "there is no command \"frobnicate\""},
+        {"--frobnicate ping", "there is no option \"--frobnicate\" here"},
+        {"ping --seqs 1", "there is no option \"--seqs\" here"},
+        {"ping extra", "\"extra\" is too much"},
+        {"ping -s", "-s wants something after it"},
+        {"--timeout -1 ping", "--timeout takes seconds such as 5 or 0.5, not \"-1\""},
+        {"read", "something is missing: truekv read SEQ"},
+        {"read seven", "SEQ must be a number such as 12, not \"seven\""},
+        {"read 7 --layers 3:1", "--layers takes layers such as 0:4"},
+        {"read 7 --pos 1,2", "--pos takes one number here"},
+        {"append", "say which sequences"},
+        {"append --seqs 1", "say where the data come from"},
+        {"append --seqs 1 --random 1 --values 1", "say where the data come from"},
+        {"append --seqs 1,2 --pos 1,2,3 --values 1", "--pos has 3 numbers for 2 sequences"},
+        {"append --seqs 1 --data /nonexistent", "cannot read /nonexistent: No such file"},
+        {"append --seqs 1 --dtype f64 --values 1", "--dtype takes f16, bf16 or f32, not \"f64\""},
+        {"verify --scratch-bytes 9Q", "--scratch-bytes takes a size such as 4096, 64M"},
+        {"free 1,x", "LIST must be numbers such as 1,2,5-9"},
+        {"help frobnicate", "there is no command \"frobnicate\""},
+        {"raw '{\"payload\":3,\"id\":1}'", "the line promises a payload"},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        expect(rows[i].arguments, 2, rows[i].text);
+}
+END_TEST
+
+/* Goal: every command has help; nobody needs a daemon for that. */
+START_TEST(help_of_everything)
+{
+    char arguments[64];
+    expect("--version", 0, "truekv 0.");
+    expect("help", 0, "truekv.sock. Exit code: 0 fine; 1 the");
+    expect("--help", 0, "usage: truekv");
+    for (size_t i = 0; i < n_commands; i++) {
+        snprintf(arguments, sizeof arguments, "help %s", commands[i].name);
+        expect(arguments, 0, commands[i].summary);
+        snprintf(arguments, sizeof arguments, "%s --help", commands[i].name);
+        expect(arguments, 0, commands[i].summary);
+    }
+}
+END_TEST
+
+/* Goal: without a daemon the exit code is 3, and the sentence says which socket. */
+START_TEST(no_daemon)
+{
+    char text[128];
+    (void)unlink(socket_path);
+    snprintf(text, sizeof text, "cannot connect to %s: No such file", socket_path);
+    expect("ping", 3, text);
+    expect("ping", 3, "Is truekvd running");
+    expect("--json ping", 3, "{\"code\":0,\"message\":\"cannot connect to ");
+    expect("-s unix:/nonexistent list", 3, "cannot connect to unix:/nonexistent");
+    expect("-s tcp:127.0.0.1 list", 2, "is not tcp:HOST:PORT");
+    expect_with(NULL, 0, "ping", 3, "truekvd closed the connection");
+}
+END_TEST
+
+#define NO                                                                                         \
+    "{\"id\":1,\"error\":{\"code\":-32002,\"message\":\"sequence 7: position 3 is not its length " \
+    "5\",\"data\":{\"reason\":\"position_mismatch\",\"items\":[{\"index\":0,\"seq\":7,\"reason\":" \
+    "\"position_mismatch\",\"expected\":5}]}}}\n"
+
+/* Goal: a daemon that says no is 1, with its sentence and the items at fault, or its error as JSON.
+ */
+START_TEST(daemon_says_no)
+{
+    static const struct fake_step steps[] = {FAKE_ANSWER("\"pos\":[3]", NO)};
+    expect_with(steps, 1, "append --seqs 7 --pos 3 --values 1", 1,
+                "sequence 7: position 3 is not its length 5");
+    ck_assert_ptr_nonnull(
+        strstr(output, "item 0 (sequence 7): position_mismatch, it has 5 tokens"));
+    expect_with(steps, 1, "append --seqs 7 --pos 3 --values 1 --json", 1,
+                "{\"code\":-32002,\"message\":\"sequence 7");
+    ck_assert_uint_eq(strcspn(output, "\n"), strlen(output) - 1);
+}
+END_TEST
+
+/* Goal: each command sends what it was told, and shows what came. */
+START_TEST(commands_and_their_answers)
+{
+    static const struct {
+        const char *arguments;
+        struct fake_step step;
+        const char *text;
+    } rows[] = {
+        {"ping", FAKE_ANSWER("server.ping", "{\"id\":1,\"result\":{}}\n"),
+         "OK: truekvd answers at"},
+        {"--json ping", FAKE_ANSWER("server.ping", "{\"id\":1,\"result\":{}}\n"), "{}\n"},
+        {"create 5 --capacity 64 --label 'a b' --ttl-ms 9",
+         FAKE_ANSWER("{\"seq\":5,\"capacity\":64,\"label\":\"a b\",\"ttl_ms\":9}",
+                     "{\"id\":1,\"result\":{\"seq\":5,\"model\":\"m\",\"capacity\":64,\"len\":0,"
+                     "\"bytes\":2097152,\"device\":0}}\n"),
+         "Created sequence 5: model m, room for 64 tokens, 2.0 MiB."},
+        {"append --seqs 5-6 --values 1,2 --layers 0:1 --tokens 1",
+         FAKE_ANSWER("{\"seqs\":[5,6],\"tokens\":1,\"layers\":[0,1],\"data\":{\"values\":[1,2]}}",
+                     "{\"id\":1,\"result\":{\"lens\":[3,4],\"batch\":12}}\n"),
+         "Appended numbers to 2 sequences in batch 12.\n  SEQ  TOKENS NOW\n    5           3\n"},
+        {"truncate 5 2", FAKE_ANSWER("{\"seq\":5,\"len\":2}", "{\"id\":1,\"result\":{}}\n"),
+         "Sequence 5 has 2 tokens now."},
+        {"free 1,3-4", FAKE_ANSWER("{\"seqs\":[1,3,4]}", "{\"id\":1,\"result\":{\"freed\":3}}\n"),
+         "Freed 3 sequences."},
+        {"show 9",
+         FAKE_ANSWER("{\"seq\":9}", "{\"id\":1,\"result\":{\"seq\":9,\"len\":1,\"capacity\":8,"
+                                    "\"layer_lens\":[2,2,1],\"label\":\"\\u001b[2J\"}}\n"),
+         "  layers 0-1: 2 tokens\n  layer 2: 1 token\n"},
+        {"inject off_by_one --batches 3",
+         FAKE_ANSWER("{\"fault\":\"off_by_one\",\"batches\":3}",
+                     "{\"id\":1,\"result\":{\"armed\":[\"off_by_one\"]}}\n"),
+         "Armed: off_by_one\n"},
+        {"selftest --items 2 --cache-len 0 --n-layers 3",
+         FAKE_ANSWER("{\"m\":2,\"cache_len\":0,\"layers\":3}",
+                     "{\"id\":1,\"result\":{\"ok\":true,\"items\":[]}}\n"),
+         "OK: batched and per-item"},
+        {"raw '{\"id\":1,\"x\":2}'", FAKE_ANSWER("{\"id\":1,\"x\":2}", "{\"id\":1,\"result\":4}\n"),
+         "{\"id\":1,\"result\":4}\n"},
+        {"raw '{\"method\":\"server.ping\"}'", FAKE_TAKE("server.ping"), "gets no answer"},
+        {"read 5 --json",
+         FAKE_ANSWER("\"encoding\":\"base64\"", "{\"id\":1,\"result\":{\"data\":{}}}\n"),
+         "{\"data\":{}}\n"},
+        {"read 5 --pos 2",
+         FAKE_ANSWER("{\"seq\":5,\"pos\":2}",
+                     "{\"id\":1,\"result\":{\"shape\":[1,2,1,1,1],\"dtype\":"
+                     "\"f32\"},\"payload\":8}\n\1\1\200?\1\1\0@"),
+         "Sequence 5, positions 2 to 2: [1 layers][K, V][1 heads][1 tokens][1] of f32, 8 B."},
+    };
+    for (size_t i = 0; i < COUNT(rows) - 1; i++)
+        expect_with(&rows[i].step, 1, rows[i].arguments, 0, rows[i].text);
+    struct fake_step read = rows[COUNT(rows) - 1].step;
+    read.send_bytes = strcspn(read.send, "\n") + 1 + 8; /* it holds a NUL */
+    expect_with(&read, 1, rows[COUNT(rows) - 1].arguments, 0, rows[COUNT(rows) - 1].text);
+    ck_assert_ptr_nonnull(strstr(output, "    0  K       0    2       1\n"));
+}
+END_TEST
+
+/* Goal: a file's bytes reach the daemon; what it sends reaches a file. */
+START_TEST(files)
+{
+    static const struct fake_step append[] = {
+        FAKE_PAYLOAD("\"payload\":6", 6, "{\"id\":1,\"result\":{\"lens\":[1],\"batch\":1}}\n")};
+    static const struct fake_step read[] = {
+        FAKE_ANSWER("seq.read", "{\"id\":1,\"result\":{\"shape\":[1,2,1,1,3],\"dtype\":\"f16\"},"
+                                "\"payload\":12}\nhello worlds")};
+    char arguments[128], line[32] = "", file[64];
+    snprintf(file, sizeof file, "%s/rows", dir);
+    FILE *f = fopen(file, "wb");
+    ck_assert_ptr_nonnull(f);
+    fputs("abcde\n", f);
+    fclose(f);
+    snprintf(arguments, sizeof arguments, "append --seqs 1 --data - < %s", file);
+    fake_server_listen(&server, socket_path, append, 1);
+    expect(arguments, 0, "Appended 6 B to 1 sequence in batch 1.");
+    pthread_join(server.thread, NULL);
+    ck_assert(server.payload_len == 6 && memcmp(server.payload, "abcde\n", 6) == 0);
+    close(server.listener);
+    free(server.payload);
+    snprintf(arguments, sizeof arguments, "read 1 --out %s/rows", dir);
+    expect_with(read, 1, arguments, 0, "Wrote 12 B to ");
+    f = fopen(file, "rb");
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fread(line, 1, sizeof line, f), 12);
+    ck_assert(memcmp(line, "hello worlds", 12) == 0);
+    fclose(f);
+    unlink(file);
+    expect_with(read, 1, "read 1 --out -", 0, "hello worlds");
+    ck_assert_uint_eq(strlen(output), 12);
+}
+END_TEST
+
+/* Goal: --random sends as many bytes as the model asks for. */
+START_TEST(random_data)
+{
+    static const struct fake_step steps[] = {
+        FAKE_ANSWER("seq.info", "{\"id\":1,\"result\":{\"seq\":1,\"len\":0,\"model\":\"m\"}}\n"),
+        FAKE_ANSWER(
+            "server.info",
+            "{\"id\":2,\"result\":{\"models\":[{\"name\":\"m\",\"n_layers\":4,\"n_kv_heads\":"
+            "2,\"head_dim\":8,\"dtype\":\"bf16\",\"capacity\":9}]}}\n"),
+        FAKE_PAYLOAD("\"tokens\":5,\"layers\":[1,3]},\"payload\":640}", 640,
+                     "{\"id\":3,\"result\":{\"lens\":[5],\"batch\":1}}\n"),
+    };
+    expect_with(steps, COUNT(steps), "append --seqs 1 --random 1 --tokens 5 --layers 1:3", 0,
+                "Appended 640 B to 1 sequence in batch 1.");
+}
+END_TEST
+
+/* Goal: verify ends with 1 where something was found, says it, and tells of planted faults. */
+START_TEST(verify_finds)
+{
+    static const struct fake_step steps[] = {
+        FAKE_ANSWER("{\"seqs\":[9],\"batches\":2,\"scratch_bytes\":67108864}",
+                    "{\"id\":1,\"result\":{\"ok\":false,\"batches_checked\":1,\"items_checked\":2,"
+                    "\"bytes_compared\":64,\"skipped\":{},\"divergent_items\":1,\"divergences\":[{"
+                    "\"seq\":9,\"batch\":812,\"layer\":0,\"kv\":\"k\",\"between\":"
+                    "\"per_item/batched\",\"kind\":\"wrong_item\",\"detail\":{\"source_seq\":7}}]"
+                    "}}\n"),
+        FAKE_ANSWER("server.stats", "{\"id\":2,\"result\":{\"verify\":{\"faults_injected\":1}}}\n"),
+    };
+    expect_with(steps, 2, "verify --seqs 9 --batches 2 --scratch-bytes 64M", 1,
+                "FOUND: 1 of 2 items (1 batch) differs: the batched kernel writes wrong bytes.");
+    ck_assert_ptr_nonnull(strstr(output, "batch 812: sequence 9's K rows of layer 0 hold sequence "
+                                         "7's rows (wrong_item)."));
+    ck_assert_ptr_nonnull(strstr(output, "Note: 1 batch of this daemon went through a fault"));
+    expect_with(steps, 1, "--json verify --seqs 9 --batches 2 --scratch-bytes 64M", 1,
+                "{\"ok\":false,");
+}
+END_TEST
+
+/* Goal: list follows the pages to their end, or stops where it was told to. */
+START_TEST(list_of_pages)
+{
+    static const struct fake_step steps[] = {
+        FAKE_ANSWER(
+            "\"params\":{\"limit\":1000}",
+            "{\"id\":1,\"result\":{\"seqs\":[{\"seq\":1,\"len\":2,\"bytes\":1024}],\"cursor\":"
+            "2}}\n"),
+        FAKE_ANSWER("{\"cursor\":2,\"limit\":1000}",
+                    "{\"id\":2,\"result\":{\"seqs\":[{\"seq\":2,\"len\":3,\"bytes\":1024}]}}\n"),
+    };
+    static const struct fake_step one[] = {
+        FAKE_ANSWER("\"params\":{\"limit\":1}",
+                    "{\"id\":1,\"result\":{\"seqs\":[{\"seq\":1,\"len\":2}],\"cursor\":2}}\n")};
+    expect_with(steps, 2, "list", 0, "2 sequences, 2.0 KiB.");
+    expect_with(one, 1, "list --limit 1", 0, "There are more: --cursor 2 goes on.");
+    static const struct fake_step none[] = {
+        FAKE_ANSWER("{}", "{\"id\":1,\"result\":{\"seqs\":[]}}\n")};
+    expect_with(none, 1, "list --json", 0, "{\"seqs\":[]}\n");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("command");
+    TCase *tc = tcase_create("command");
+    if (mkdtemp(dir) == NULL) return EXIT_FAILURE;
+    snprintf(socket_path, sizeof socket_path, "%s/s", dir);
+    tcase_add_test(tc, numbers);
+    tcase_add_test(tc, lists);
+    tcase_add_test(tc, lists_of_numbers);
+    tcase_add_test(tc, layers_and_seconds);
+    tcase_add_test(tc, made_up_data);
+    tcase_add_test(tc, tables);
+    tcase_add_test(tc, bad_command_lines);
+    tcase_add_test(tc, help_of_everything);
+    tcase_add_test(tc, no_daemon);
+    tcase_add_test(tc, daemon_says_no);
+    tcase_add_test(tc, commands_and_their_answers);
+    tcase_add_test(tc, files);
+    tcase_add_test(tc, random_data);
+    tcase_add_test(tc, verify_finds);
+    tcase_add_test(tc, list_of_pages);
+    suite_add_tcase(s, tc);
+    int code = tkv_check_main(s);
+    (void)unlink(socket_path);
+    (void)rmdir(dir);
+    return code;
+}

@@ -1,0 +1,185 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clients/c/command/kinds.h"
+#include "clients/c/command/report.h"
+#include "clients/c/command/stats.h"
+#include "tests/support/check_main.h"
+
+#define FOLDER "tests/clients/reports/"
+
+/* All of a file, NUL-terminated; NULL where it cannot be read. Owner: the caller. */
+static char *read_file(const char *name, const char *ending)
+{
+    char path[256];
+    snprintf(path, sizeof path, FOLDER "%s.%s", name, ending);
+    FILE *f = fopen(path, "rb");
+    if (f == NULL) return NULL;
+    char *text = calloc(1, 1 << 20);
+    size_t n = fread(text, 1, (1 << 20) - 1, f);
+    fclose(f);
+    text[n] = '\0';
+    return text;
+}
+
+/* What the report makes of a file of JSON. Owner: the caller. */
+static char *render(const char *name, bool color, unsigned width)
+{
+    char *json = read_file(name, "json"), *text = NULL;
+    size_t size;
+    struct out o = {.to = open_memstream(&text, &size), .color = color, .width = width};
+    ck_assert_msg(json != NULL, "cannot read %s", name);
+    cJSON *result = cJSON_Parse(json);
+    ck_assert_ptr_nonnull(result);
+    if (strncmp(name, "selftest", 8) == 0)
+        report_selftest(&o, result);
+    else
+        report_verify(&o, result, false);
+    fclose(o.to);
+    cJSON_Delete(result);
+    free(json);
+    return text;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, FOLDER "%s.txt", name);
+    FILE *f = fopen(path, "wb");
+    ck_assert_ptr_nonnull(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* Goal: a report reads as it was found good to read. Method: each reports/NAME.json must become
+ * NAME.txt, to the byte. After a change that is meant, run with TKV_UPDATE_GOLDEN=1 and read the
+ * difference. */
+START_TEST(reports_read_as_before)
+{
+    static const char *const names[] = {
+        "ok",         "nothing",       "skipped",     "shared_pointers", "layer_by_layer",
+        "many_kinds", "bit_flip_live", "selftest_ok", "selftest_failed", "odd",
+    };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *got = render(names[i], false, 100);
+        if (getenv("TKV_UPDATE_GOLDEN") != NULL) write_file(names[i], got);
+        char *expected = read_file(names[i], "txt");
+        ck_assert_msg(expected != NULL && strcmp(got, expected) == 0, "%s reads otherwise:\n%s",
+                      names[i], got);
+        free(expected);
+        free(got);
+    }
+}
+END_TEST
+
+/* Goal: no line of prose is wider than the terminal, and nothing in a report can command it. */
+START_TEST(reports_fit_and_are_harmless)
+{
+    char *text = render("odd", false, 40);
+    for (const char *p = text; *p != '\0'; p++)
+        ck_assert(*p == '\n' || (unsigned char)*p >= 0x20);
+    free(text);
+    text = render("bit_flip_live", false, 60);
+    char *numbers = strstr(text, "\nNumbers");
+    ck_assert_ptr_nonnull(numbers);
+    *numbers = '\0';
+    for (char *line = strtok(text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        ck_assert_uint_le(out_columns(line), 60);
+    free(text);
+    text = render("ok", true, 80);
+    ck_assert_ptr_nonnull(strstr(text, "\033[1;32mOK:\033[0m"));
+    free(text);
+}
+END_TEST
+
+/* Goal: every kind of the protocol has its words. */
+START_TEST(every_kind_is_explained)
+{
+    static const char *const kinds[] = {
+        "missing_write", "stray_write", "wrong_item", "wrong_position", "wrong_head",
+        "wrong_layer",   "kv_swapped",  "rounding",   "bit_flip",       "unknown",
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        ck_assert_ptr_null(strstr(kind_means(kinds[i]), "does not know"));
+        ck_assert_ptr_null(strstr(kind_next(kinds[i]), "as new as"));
+    }
+    ck_assert_ptr_nonnull(strstr(kind_means("no_such"), "does not know"));
+}
+END_TEST
+
+/* Goal: numbers of any order become the shortest text that names them all. */
+START_TEST(numbers_as_text)
+{
+    static const struct {
+        uint64_t values[20];
+        size_t n;
+        const char *text;
+    } rows[] = {
+        {{7}, 1, "7"},
+        {{7, 7}, 1, "7"},
+        {{4, 3}, 2, "3 and 4"},
+        {{2, 0, 1}, 3, "0-2"},
+        {{9, 0, 1, 2, 9, 7}, 6, "0-2, 7 and 9"},
+        {{1, 3, 5, 7, 9, 11, 13, 15, 17}, 9, "1, 3, 5, 7, 9, 11 and 3 more"},
+        {{1, 3, 5, 7, 9, 11, 13}, 7, "1, 3, 5, 7, 9, 11 and 13"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint64_t values[20];
+        char text[64];
+        memcpy(values, rows[i].values, sizeof values);
+        ck_assert_str_eq(numbers_text(values, rows[i].n, text, sizeof text), rows[i].text);
+    }
+}
+END_TEST
+
+static void check_stats(const char *json, const char *expected)
+{
+    char *text = NULL;
+    size_t size;
+    struct out o = {.to = open_memstream(&text, &size), .width = 80};
+    cJSON *result = cJSON_Parse(json);
+    stats_print(&o, result);
+    fclose(o.to);
+    ck_assert_str_eq(text, expected);
+    cJSON_Delete(result);
+    free(text);
+}
+
+/* Goal: any object of numbers becomes groups, whatever its shape. */
+START_TEST(stats_of_any_shape)
+{
+    check_stats(
+        "{\"memory\":{\"cache_bytes\":1048576,\"budget_bytes\":0},\"append\":{\"items\":12345,"
+        "\"wait\":{\"p50_us\":1500,\"ratio\":0.25}}}",
+        "memory\n"
+        "  cache_bytes   1 048 576  1.0 MiB\n"
+        "  budget_bytes          0\n"
+        "\n"
+        "append\n"
+        "  items        12 345\n"
+        "  wait.p50_us    1500  1.5 ms\n"
+        "  wait.ratio     0.25\n");
+    check_stats("{\"up\":true,\"batch.items\":3,\"batch.count\":1,\"x\":[1,2]}", "up  true\n"
+                                                                                 "\n"
+                                                                                 "batch\n"
+                                                                                 "  items  3\n"
+                                                                                 "  count  1\n"
+                                                                                 "\n"
+                                                                                 "x  [1,2]\n");
+    check_stats("{}", "");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("report");
+    TCase *tc = tcase_create("report");
+    tcase_add_test(tc, reports_read_as_before);
+    tcase_add_test(tc, reports_fit_and_are_harmless);
+    tcase_add_test(tc, every_kind_is_explained);
+    tcase_add_test(tc, numbers_as_text);
+    tcase_add_test(tc, stats_of_any_shape);
+    suite_add_tcase(s, tc);
+    return tkv_check_main(s);
+}
