@@ -11,8 +11,8 @@ extern "C" {
 #endif
 
 /* Counts differing bytes of n_planes planes of plane_bytes each, side by side in a and in b
- * (device, scratch or staging memory); mismatched[i] (host memory) for plane i. Waits.
- * The handle's thread only. */
+ * (cache, scratch or staging memory, any alignment); mismatched[i] (host memory) for plane i.
+ * Waits. The handle's thread only. */
 enum tkv_status tkv_compare_planes(struct tkv_device *dev, const void *a, const void *b,
                                    size_t plane_bytes, size_t n_planes, uint64_t *mismatched);
 

@@ -56,15 +56,17 @@ struct tkv_memory {
     uint64_t handle; /* CUDA: the allocation's handle; else 0 */
 };
 
-/* Fresh memory, all bytes zero when the call returns. TKV_ENOMEM leaves *out alone. */
+/* Fresh memory, all bytes zero when the call returns. TKV_ENOMEM (descriptors that ran out, too)
+ * and TKV_EINVAL (0 bytes) leave *out alone. Free: queued work is waited for; *mem is emptied. */
 enum tkv_status tkv_memory_alloc(struct tkv_device *dev, size_t bytes, struct tkv_memory *out);
 void tkv_memory_free(struct tkv_device *dev, struct tkv_memory *mem);
 
 /* Mapped bytes that an allocation of `bytes` takes; false on overflow. */
 bool tkv_memory_mapped(struct tkv_device *dev, size_t bytes, size_t *out);
 
-/* A new descriptor of the memory, for another process (caller closes it): a memfd on the CPU, a
- * shareable handle of the driver's virtual memory API on CUDA. */
+/* A new descriptor of the memory, for another process (caller closes it): on the CPU the memfd, for
+ * reading only and sealed in size; on CUDA a shareable handle of the driver's virtual memory API
+ * (TKV_ENOTSUP where the driver has none). */
 enum tkv_status tkv_memory_export(struct tkv_device *dev, const struct tkv_memory *mem, int *fd);
 
 /* --- scratch: plain device memory, content unspecified ---------------------------------------- */
@@ -79,11 +81,13 @@ void tkv_staging_free(enum tkv_backend backend, void *ptr, size_t bytes);
 enum tkv_status tkv_device_fill(struct tkv_device *dev, void *dst, int byte, size_t bytes);
 enum tkv_status tkv_device_copy(struct tkv_device *dev, void *dst, const void *src, size_t bytes);
 
-/* `rows` rows of `width` bytes, pitches in bytes: how tokens of every head are gathered at once. */
+/* `rows` rows of `width` bytes, pitches in bytes: how tokens of every head are gathered at once.
+ * TKV_EINVAL: more than one row, and a pitch below width. */
 enum tkv_status tkv_device_copy_rows(struct tkv_device *dev, void *dst, size_t dst_pitch,
                                      const void *src, size_t src_pitch, size_t width, size_t rows);
 
-/* --- for tests: the n-th device call from now on (1 = the next) fails with st; 0 disarms ------ */
+/* --- for tests: the n-th device call from now on (1 = the next), by any thread, fails with st (and
+ * TKV_EDEVICE latches its handle, as a real one does); 0 disarms ------------------------------- */
 void tkv_device_fail_nth(unsigned n, enum tkv_status st);
 
 #ifdef __cplusplus

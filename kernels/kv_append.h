@@ -12,7 +12,8 @@
  * shared helper would hide a shared bug. Work per row depends on its item, never on the batch, so
  * that the two are equal to the byte.
  *
- * The handle's thread only. Calls queue work and never wait for it; rows and caches are borrowed
+ * The handle's thread only. Calls queue work and do not wait for it (but the ninth batch of more
+ * than 512 items in flight on a GPU waits for the first one's turn); rows and caches are borrowed
  * until tkv_device_sync(). The item array is copied before return, into a place that belongs to
  * this launch alone until it has run. */
 #ifndef TKV_KERNELS_KV_APPEND_H
@@ -28,7 +29,8 @@ extern "C" {
 enum { TKV_ITEMS_MAX = 4096 }; /* items in one launch */
 
 /* One item. A kernel skips it and sets the error word (see tkv_device_sync) where cache or rows is
- * NULL, pos + tokens > capacity, or layer_end > n_layers. */
+ * NULL, pos + tokens > capacity, layer_end > n_layers, layer_begin > layer_end, or rows_dtype is
+ * none. No tokens or no layers: nothing is written, and that is no error. */
 struct tkv_append_item {
     void *cache;
     const void *rows;
@@ -37,11 +39,13 @@ struct tkv_append_item {
     enum tkv_dtype rows_dtype;       /* converted to geom->dtype, round to nearest even */
 };
 
-/* The reference: one item, one layer (of the cache, layer_begin <= layer < layer_end), K or V. */
+/* The reference: one item, one layer (of the cache, layer_begin <= layer < layer_end), K or V.
+ * TKV_EINVAL: layer, kv or geom (a count of 0, dtype not a cache's) is out of range. */
 enum tkv_status tkv_append_one(struct tkv_device *dev, const struct tkv_geometry *geom,
                                const struct tkv_append_item *item, uint32_t layer, uint32_t kv);
 
-/* All items, all their layers, K and V, in one launch. 1 <= n <= TKV_ITEMS_MAX (TKV_EINVAL). */
+/* All items, all their layers, K and V, in one launch. Two items may share a cache where their
+ * positions do not overlap. TKV_EINVAL: n is not in 1 .. TKV_ITEMS_MAX, or geom as above. */
 enum tkv_status tkv_append_batched(struct tkv_device *dev, const struct tkv_geometry *geom,
                                    const struct tkv_append_item *items, uint32_t n);
 
