@@ -175,10 +175,9 @@ def _broken_run(setting: Setting, good: Run) -> None:
             marked = f"{marked[:start]} {MARK}{marked[start:].lstrip()}"
         screen.columns((f"right: {subject}", "with the bug"), left, marked, start)
         screen.say()
-    screen.say(
-        f"{MARK.strip()} marks where the two part. The last one is unharmed: the pointer that all "
-        "get is its own."
-    )
+    right, wrong = pairs[-1]
+    unharmed = " The last one is unharmed: the pointer that all get is its own."
+    screen.say(f"{MARK.strip()} marks where the two part.{unharmed if right == wrong else ''}")
     expect(any(right != wrong for right, wrong in pairs), "the fault changed no token")
 
 
