@@ -1,6 +1,5 @@
 /* fault_rows.h - what each fault does to one row, for the faulty launchers of both backends.
  * Private to kernels/. Any thread, host and device.
- *
  * Rows of an item are numbered as they lie in its block; a fault maps a row to a wrong source or a
  * wrong destination. Sources are clamped to the block that they are read from and destinations stay
  * in the item's own cache, so that a broken variant is memory safe for any batch. No two rows of
@@ -9,6 +8,9 @@
 #define TKV_KERNELS_FAULT_ROWS_H
 
 #include "kernels/faults.h"
+
+/* BIT_FLIP: the bit of the 16-bit element; in the mantissa of both cache dtypes. */
+enum { TKV_FAULT_FLIPPED_BIT = 6 };
 
 struct tkv_fault_row {
     uint32_t src_item;                               /* whose block is read */
@@ -77,16 +79,10 @@ TKV_HOST_DEVICE static inline bool tkv_fault_stray_row(const struct tkv_geometry
                                                        const struct tkv_append_item *it, uint32_t i,
                                                        struct tkv_fault_row *out)
 {
-    struct tkv_fault_row row = {i, 0, 0, 0, 0, it->layer_begin, 0, 0, 0, g->head_dim};
-    if (it->capacity - it->pos > it->tokens) {
-        row.dst_pos = (size_t)it->pos + it->tokens;
-    } else if (it->pos > 0) {
-        row.dst_pos = it->pos - 1;
-    } else {
-        return false;
-    }
-    *out = row;
-    return true;
+    bool behind = it->capacity - it->pos > it->tokens;
+    size_t pos = behind ? (size_t)it->pos + it->tokens : (size_t)it->pos - 1;
+    *out = (struct tkv_fault_row){i, 0, 0, 0, 0, it->layer_begin, 0, 0, pos, g->head_dim};
+    return behind || it->pos > 0;
 }
 
 /* Row r of item i (tkv_fault_item_ok, r < tkv_fault_row_count) under a fault. False: not written.
@@ -120,8 +116,5 @@ TKV_HOST_DEVICE static inline bool tkv_fault_map(enum tkv_fault fault, const str
     out->dims = fault == TKV_FAULT_SHORT_GRID ? g->head_dim / 2 : g->head_dim;
     return out->dims > 0;
 }
-
-/* BIT_FLIP: the bit of the 16-bit element; in the mantissa of both cache dtypes. */
-enum { TKV_FAULT_FLIPPED_BIT = 6 };
 
 #endif
