@@ -97,14 +97,15 @@ enum truekv_status truekv_seq_create(struct truekv *kv, const struct truekv_crea
     return st == TRUEKV_OK ? tkc_take_created(kv, out) : st;
 }
 
-enum truekv_status truekv_seq_truncate(struct truekv *kv, uint64_t seq, uint64_t len)
+enum truekv_status truekv_seq_truncate(struct truekv *kv, uint64_t seq, uint64_t len, uint64_t *now)
 {
     struct tkc_json j;
     enum truekv_status st = begin(kv, &j, "seq.truncate");
     if (st != TRUEKV_OK) return st;
     tkc_json_put_uint(&j, "seq", seq);
     tkc_json_put_uint(&j, "len", len);
-    return call(kv, &j);
+    st = call(kv, &j);
+    return st == TRUEKV_OK ? tkc_take_number(kv, "len", now) : st;
 }
 
 enum truekv_status truekv_seq_free(struct truekv *kv, const uint64_t *seqs, size_t m,
@@ -115,7 +116,7 @@ enum truekv_status truekv_seq_free(struct truekv *kv, const uint64_t *seqs, size
     if (st != TRUEKV_OK) return st;
     tkc_json_put_list(&j, "seqs", seqs, m);
     st = call(kv, &j);
-    return st == TRUEKV_OK ? tkc_take_freed(kv, freed) : st;
+    return st == TRUEKV_OK ? tkc_take_number(kv, "freed", freed) : st;
 }
 
 enum truekv_status truekv_seq_info(struct truekv *kv, uint64_t seq, struct truekv_seq *out)

@@ -188,13 +188,13 @@ enum truekv_status tkc_take_rows(struct truekv *kv, struct truekv_rows *out)
     return TRUEKV_OK;
 }
 
-enum truekv_status tkc_take_freed(struct truekv *kv, uint64_t *freed)
+enum truekv_status tkc_take_number(struct truekv *kv, const char *name, uint64_t *out)
 {
     uint64_t n;
     enum truekv_status st = tkc_parse(kv);
     if (st != TRUEKV_OK) return st;
-    if (!get(kv->parsed, "freed", &n)) return broken(kv, "freed");
-    if (freed != NULL) *freed = n;
+    if (!get(kv->parsed, name, &n)) return broken(kv, name);
+    if (out != NULL) *out = n;
     return TRUEKV_OK;
 }
 

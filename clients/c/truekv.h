@@ -287,7 +287,9 @@ struct truekv_rows {
 enum truekv_status truekv_seq_read(struct truekv *kv, const struct truekv_read *read, void *to,
                                    size_t room, struct truekv_rows *out);
 
-enum truekv_status truekv_seq_truncate(struct truekv *kv, uint64_t seq, uint64_t len);
+/* Rolls every layer longer than len back to it. now: the length after it; may be NULL. */
+enum truekv_status truekv_seq_truncate(struct truekv *kv, uint64_t seq, uint64_t len,
+                                       uint64_t *now);
 
 /* Atomic: all of the m sequences, or none. freed may be NULL. */
 enum truekv_status truekv_seq_free(struct truekv *kv, const uint64_t *seqs, size_t m,

@@ -49,7 +49,7 @@ static enum truekv_status read_rows(struct truekv *kv)
 /* An error with items; without memory for them it has none, and is the same error. */
 static enum truekv_status truncate_in_vain(struct truekv *kv)
 {
-    enum truekv_status st = truekv_seq_truncate(kv, 1, 2);
+    enum truekv_status st = truekv_seq_truncate(kv, 1, 2, NULL);
     bool whole = truekv_error(kv)->n_items == 1 && truekv_error(kv)->json != NULL;
     if (st == TRUEKV_EPOS) return whole ? TRUEKV_OK : TRUEKV_ENOMEM;
     return st;

@@ -130,7 +130,7 @@ START_TEST(typed_results)
     ck_assert_int_eq(truekv_server_info(kv, &info), TRUEKV_OK);
     ck_assert(info.n_models == 1 && info.models[0].n_layers == 30 && info.healthy);
     ck_assert(info.models[0].dtype == TRUEKV_F16 && info.max_payload_bytes == 1048576);
-    ck_assert_int_eq(truekv_seq_truncate(kv, 7, 3), TRUEKV_OK);
+    ck_assert_int_eq(truekv_seq_truncate(kv, 7, 3, &freed), TRUEKV_OK);
     ck_assert_int_eq(truekv_seq_free(kv, seqs, 2, &freed), TRUEKV_OK);
     ck_assert_uint_eq(freed, 2);
     ck_assert_int_eq(truekv_seq_info(kv, 9, &seq), TRUEKV_OK);

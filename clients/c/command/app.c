@@ -53,6 +53,9 @@ static void hint_at(struct app *app, const struct truekv_error *e)
         out_para(&app->err, 2, 2, DIM, "", "Try again in %" PRId64 " ms.", e->retry_after_ms);
         return;
     }
+    if (e->status == TRUEKV_EINVAL)
+        out_para(&app->err, 2, 2, DIM, "", "\"truekv help %s\" says what it takes.",
+                 app->command->name);
     for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
         if (hints[i].status == e->status) put_hint(app, hints[i].hint);
     }
@@ -70,6 +73,7 @@ static void hint_at_socket(struct app *app, const struct truekv_error *e)
 
 static void put_items(struct app *app, const struct truekv_error *e)
 {
+    if (e->n_items == 1) return; /* the message has said it */
     for (size_t i = 0; i < e->n_items && i < ITEMS_SHOWN; i++) {
         const struct truekv_item_error *item = &e->items[i];
         char expected[64] = "";

@@ -22,11 +22,13 @@ static bool expects_answer(const cJSON *line)
     return !notification;
 }
 
-static bool says_error(const char *json)
+/* An answer, or any of an array of them. */
+static bool says_error(const cJSON *answer)
 {
-    cJSON *answer = cJSON_Parse(json);
+    const cJSON *item;
     bool error = cJSON_GetObjectItemCaseSensitive(answer, "error") != NULL;
-    cJSON_Delete(answer);
+    if (!cJSON_IsArray(answer)) return error;
+    cJSON_ArrayForEach(item, answer) error = error || says_error(item);
     return error;
 }
 
@@ -34,14 +36,18 @@ static enum exit_code put_answer(struct app *app, const struct truekv_answer *an
 {
     const struct option_value *file = app_option(app, OPT_OUT);
     char size[32];
+    cJSON *parsed = cJSON_Parse(answer->json);
+    bool error = says_error(parsed);
+    cJSON_Delete(parsed);
     fprintf(app->out.to, "%s\n", answer->json);
+    fflush(app->out.to);
     if (answer->payload_bytes > 0 && file->given &&
         !payload_write(app, file->text, answer->payload, answer->payload_bytes))
         return EXIT_USAGE;
     if (answer->payload_bytes > 0 && !file->given)
         out_para(&app->err, 0, 0, DIM, "", "(and a payload of %s: --out FILE writes it)",
                  tkv_format_size(answer->payload_bytes, size, sizeof size));
-    return says_error(answer->json) ? EXIT_NO : EXIT_FINE;
+    return error ? EXIT_NO : EXIT_FINE;
 }
 
 static enum exit_code send_line(struct app *app, const char *line, const struct payload *p,

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/dtype.h"
@@ -25,6 +26,14 @@ static struct row row_of(const struct truekv_rows *r, uint64_t i)
     return row;
 }
 
+/* With the points below each other where sizes allow. */
+static void put_value(struct table *t, double value)
+{
+    double size = fabs(value);
+    bool plain = size == 0 || (size >= 1e-4 && size < 1e5);
+    table_cell(t, plain ? "%.5f" : "%.3g", value);
+}
+
 static void put_row(struct table *t, const struct truekv_rows *r, const struct truekv_read *asked,
                     uint64_t i)
 {
@@ -35,8 +44,8 @@ static void put_row(struct table *t, const struct truekv_rows *r, const struct t
     table_cell(t, "%" PRIu64, asked->pos + row.token);
     for (size_t d = 0; d < VALUES_SHOWN; d++) {
         if (d < r->head_dim)
-            table_cell(t, "%.5g",
-                       (double)tkv_element(r->data, payload_dtype(r->dtype), i * r->head_dim + d));
+            put_value(t,
+                      (double)tkv_element(r->data, payload_dtype(r->dtype), i * r->head_dim + d));
         else
             table_cell(t, "%s", "");
     }
@@ -58,7 +67,7 @@ static void put_values(struct out *o, const struct truekv_rows *r, const struct 
     if (rows <= ROWS_SHOWN) return;
     out_para(o, 0, 0, DIM, "",
              "and %s (--layers, --pos and --tokens choose others, --out FILE writes all)",
-             out_plural(rows - ROWS_SHOWN, "row", "rows", more, sizeof more));
+             out_plural(rows - ROWS_SHOWN, "more row", "more rows", more, sizeof more));
 }
 
 static void put_read(struct app *app, const struct truekv_rows *r, const struct truekv_read *asked)
@@ -71,7 +80,7 @@ static void put_read(struct app *app, const struct truekv_rows *r, const struct 
     }
     out_para(o, 0, 0, PLAIN, "",
              "Sequence %" PRIu64 ", positions %" PRIu64 " to %" PRIu64
-             ": [%u layers][K, V][%u heads][%" PRIu64 " tokens][%u] of %s, %s.",
+             ": [layers %u][K, V][heads %u][tokens %" PRIu64 "][dim %u] of %s, %s.",
              asked->seq, asked->pos, asked->pos + r->tokens - 1, r->layers, r->n_kv_heads,
              r->tokens, r->head_dim, truekv_dtype_word(r->dtype),
              tkv_format_size(r->bytes, size, sizeof size));

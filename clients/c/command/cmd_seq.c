@@ -10,7 +10,7 @@ enum { PAGE = 1000 };
 enum exit_code cmd_create(struct app *app)
 {
     enum exit_code code;
-    uint64_t seq;
+    uint64_t seq = app_option(app, OPT_SEQ)->number;
     struct truekv_created made;
     struct truekv_create how = {
         .model = app_option(app, OPT_MODEL)->text,
@@ -19,10 +19,9 @@ enum exit_code cmd_create(struct app *app)
         .ttl_ms = app_option(app, OPT_TTL_MS)->number,
         .free_on_disconnect = app_option(app, OPT_FREE_ON_DISCONNECT)->given,
     };
-    if (app->options.n_rest == 1) {
-        if (!app_rest_number(app, 0, "SEQ", &seq)) return EXIT_USAGE;
-        how.seq = &seq;
-    }
+    bool named = app->options.n_rest == 1;
+    if (named && !app_rest_number(app, 0, "SEQ", &seq)) return EXIT_USAGE;
+    if (named || app_option(app, OPT_SEQ)->given) how.seq = &seq;
     if (!app_connect(app, &code)) return code;
     if (truekv_seq_create(app->kv, &how, &made) != TRUEKV_OK) return app_failed(app);
     if (app_printed_json(app)) return EXIT_FINE;
@@ -42,7 +41,7 @@ enum exit_code cmd_truncate(struct app *app)
     if (!app_rest_number(app, 0, "SEQ", &seq)) return EXIT_USAGE;
     if (!app_rest_number(app, 1, "LEN", &len)) return EXIT_USAGE;
     if (!app_connect(app, &code)) return code;
-    if (truekv_seq_truncate(app->kv, seq, len) != TRUEKV_OK) return app_failed(app);
+    if (truekv_seq_truncate(app->kv, seq, len, &len) != TRUEKV_OK) return app_failed(app);
     if (app_printed_json(app)) return EXIT_FINE;
     char text[48];
     out_para(&app->out, 0, 0, PLAIN, "", "Sequence %" PRIu64 " has %s now.", seq,
@@ -111,8 +110,6 @@ static void put_seq(struct out *o, const struct truekv_seq *s)
                s->device);
     table_cell(&t, "appends");
     table_cell(&t, "%s", out_count(s->appends, text, sizeof text));
-    table_cell(&t, "last named");
-    table_cell(&t, "%s ago", out_duration((double)s->idle_ms / 1000, text, sizeof text));
     table_print(&t, o, 0);
     table_close(&t);
 }
@@ -144,12 +141,17 @@ struct listing {
 static void put_row(struct listing *l, const struct truekv_seq *s)
 {
     char bytes[32], idle[32], appends[32];
+    uint64_t longest = s->len;
+    for (size_t i = 0; i < s->n_layer_lens; i++)
+        longest = s->layer_lens[i] > longest ? s->layer_lens[i] : longest;
     struct table *t = &l->table;
     table_cell(t, "%" PRIu64, s->seq);
     table_cell(t, "%s", s->model);
-    table_cell(t, "%" PRIu64, s->len);
+    if (longest > s->len) /* in the middle of a step that comes layer by layer */
+        table_cell(t, "%" PRIu64 "-%" PRIu64, s->len, longest);
+    else
+        table_cell(t, "%" PRIu64, s->len);
     table_cell(t, "%" PRIu64, s->capacity);
-    table_cell(t, "%s", s->n_layer_lens > 0 ? "layers differ" : "");
     table_cell(t, "%s", tkv_format_size(s->bytes, bytes, sizeof bytes));
     table_cell(t, "%s", out_count(s->appends, appends, sizeof appends));
     table_cell(t, "%s", out_duration((double)s->idle_ms / 1000, idle, sizeof idle));
@@ -180,9 +182,12 @@ static void put_listing(struct app *app, const struct listing *l)
     char n[48], bytes[32];
     if (l->n > 0) table_print(&l->table, &app->out, 0);
     if (l->n > 0) fputc('\n', app->out.to);
-    out_para(&app->out, 0, 0, PLAIN, "", "%s, %s.",
-             l->n > 0 ? out_plural(l->n, "sequence", "sequences", n, sizeof n) : "No sequences",
-             tkv_format_size(l->bytes, bytes, sizeof bytes));
+    if (l->n > 0)
+        out_para(&app->out, 0, 0, PLAIN, "", "%s, %s.",
+                 out_plural(l->n, "sequence", "sequences", n, sizeof n),
+                 tkv_format_size(l->bytes, bytes, sizeof bytes));
+    else
+        out_para(&app->out, 0, 0, PLAIN, "", "No sequences.");
     if (l->more)
         out_para(&app->out, 0, 0, DIM, "", "There are more: --cursor %" PRIu64 " goes on.",
                  l->cursor);
@@ -190,7 +195,7 @@ static void put_listing(struct app *app, const struct listing *l)
 
 enum exit_code cmd_list(struct app *app)
 {
-    static const char *const heads[] = {">SEQ",    "MODEL",    ">TOKENS", ">CAPACITY", "",
+    static const char *const heads[] = {">SEQ",    "MODEL",    ">TOKENS", ">CAPACITY",
                                         ">MEMORY", ">APPENDS", ">IDLE",   "LABEL"};
     enum exit_code code;
     const struct option_value *limit = app_option(app, OPT_LIMIT);
@@ -205,7 +210,7 @@ enum exit_code cmd_list(struct app *app)
             return app_failed(app);
         return app_printed_json(app) ? EXIT_FINE : EXIT_NO;
     }
-    table_init(&l.table, heads, 9);
+    table_init(&l.table, heads, 8);
     code = take_pages(app, &l) == TRUEKV_OK ? EXIT_FINE : app_failed(app);
     if (code == EXIT_FINE) put_listing(app, &l);
     table_close(&l.table);

@@ -11,7 +11,8 @@ const struct command commands[] = {
     {"stats", "", "show the daemon's counters and gauges", NULL, cmd_stats, 0, 0, 0, QUICK},
     {"create", "[SEQ]", "create a sequence",
      "Without SEQ the daemon chooses its number. A fresh cache reads as zeros.", cmd_create,
-     OPTION(MODEL) | OPTION(CAPACITY) | OPTION(LABEL) | OPTION(TTL_MS) | OPTION(FREE_ON_DISCONNECT),
+     OPTION(SEQ) | OPTION(MODEL) | OPTION(CAPACITY) | OPTION(LABEL) | OPTION(TTL_MS) |
+         OPTION(FREE_ON_DISCONNECT),
      0, 1, QUICK},
     {"append", "--seqs LIST (--data FILE | --random SEED | --values LIST)",
      "append K and V to one or more sequences",

@@ -232,7 +232,12 @@ static size_t sort_unique(uint64_t *values, size_t n)
     return kept;
 }
 
-const char *numbers_text(uint64_t *values, size_t n, char *text, size_t size)
+/* What stands between members, before the last of them, and around those that are left out. */
+struct joints {
+    const char *between, *last, *before_more, *after_more;
+};
+
+static const char *join(const struct joints *j, uint64_t *values, size_t n, char *text, size_t size)
 {
     size_t used = 0, shown = 0;
     n = sort_unique(values, n);
@@ -244,19 +249,31 @@ const char *numbers_text(uint64_t *values, size_t n, char *text, size_t size)
         if (end - i == 2) end--; /* "3 and 4" rather than "3-4" */
         char part[64];
         if (shown == RANGES_SHOWN && end < n) {
-            snprintf(part, sizeof part, "%zu more", n - i);
+            snprintf(part, sizeof part, "%s%zu%s", j->before_more, n - i, j->after_more);
             end = n;
         } else if (end - i > 1) {
             snprintf(part, sizeof part, "%" PRIu64 "-%" PRIu64, values[i], values[end - 1]);
         } else {
             snprintf(part, sizeof part, "%" PRIu64, values[i]);
         }
-        const char *join = i == 0 ? "" : end == n ? " and " : ", ";
-        int wrote = snprintf(text + used, size - used, "%s%s", join, part);
+        const char *joint = i == 0 ? "" : end == n ? j->last : j->between;
+        int wrote = snprintf(text + used, size - used, "%s%s", joint, part);
         if (wrote < 0 || (size_t)wrote >= size - used) break;
         used += (size_t)wrote;
         shown++;
         i = end;
     }
     return text;
+}
+
+const char *numbers_text(uint64_t *values, size_t n, char *text, size_t size)
+{
+    static const struct joints prose = {", ", " and ", "", " more"};
+    return join(&prose, values, n, text, size);
+}
+
+const char *numbers_cell(uint64_t *values, size_t n, char *text, size_t size)
+{
+    static const struct joints cell = {",", ",", "+", ""};
+    return join(&cell, values, n, text, size);
 }

@@ -61,4 +61,7 @@ const struct divergence *group_first(const struct findings *f, const struct grou
 /* Numbers such as "0-30", "1, 3 and 7" or "1, 2, 3 and 17 more"; values is sorted in place. */
 const char *numbers_text(uint64_t *values, size_t n, char *text, size_t size);
 
+/* The same for a column of a table: "1,3,7" or "1,2,3,+17". */
+const char *numbers_cell(uint64_t *values, size_t n, char *text, size_t size);
+
 #endif

@@ -107,9 +107,9 @@ const char *skip_means(const char *reason)
     static const struct {
         const char *reason, *means;
     } skips[] = {
-        {"freed", "the sequence is gone, so there is no live cache left to compare"},
-        {"truncated", "rolled back since, so the live bytes may rightly be others"},
-        {"evicted", "left the journal while the check ran, so it could not be re-run"},
+        {"freed", "their sequence was freed since: there is no live cache left to compare"},
+        {"truncated", "rolled back since: the live bytes may rightly be others"},
+        {"evicted", "they left the journal while the check ran, and were not re-run"},
     };
     for (size_t i = 0; i < sizeof skips / sizeof skips[0]; i++) {
         if (strcmp(skips[i].reason, reason) == 0) return skips[i].means;

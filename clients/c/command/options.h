@@ -32,6 +32,7 @@ enum option_kind {
     X(LABEL, "label", 0, TEXT, "TEXT", "a note for people, shown by list")                        \
     X(TTL_MS, "ttl-ms", 0, UINT, "MS", "free it when nothing has named it for that long")         \
     X(FREE_ON_DISCONNECT, "free-on-disconnect", 0, FLAG, "", "free it when this client goes")     \
+    X(SEQ, "seq", 0, UINT, "SEQ", "the sequence's number")                                        \
     X(SEQS, "seqs", 0, LIST, "LIST", "sequences, such as 1,2,5-9")                                \
     X(POS, "pos", 0, LIST, "LIST", "position of the first token (append: one for each sequence)") \
     X(TOKENS, "tokens", 0, LIST, "LIST", "how many tokens (append: for all, or one for each)")    \

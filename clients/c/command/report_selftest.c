@@ -80,7 +80,7 @@ void report_selftest(struct out *o, const cJSON *result)
     out_plural((uint64_t)n, "plane", "planes", planes, sizeof planes);
     if (ok)
         out_para(o, 0, 0, GOOD,
-                 "OK:", "batched and per-item appends are the same to the byte in all of %s.",
+                 "OK:", "batched and per-item appends are the same to the byte, in all %s.",
                  planes);
     else
         out_para(o, 0, 0, BAD, "FAILED:",

@@ -76,9 +76,10 @@ static void put_verdict(struct out *o, const struct totals *t, const struct find
 
 enum field { BATCHES, LAYERS };
 
-/* The batches or layers of a finding. */
+/* The batches or layers of a finding, by numbers_text() or numbers_cell(). */
 static void say_places(const struct findings *f, const struct finding *finding, enum field field,
-                       char *text, size_t size)
+                       const char *(*write)(uint64_t *, size_t, char *, size_t), char *text,
+                       size_t size)
 {
     uint64_t *values = calloc(finding->n, sizeof values[0]);
     const struct divergence *d = finding_first(f, finding);
@@ -86,7 +87,7 @@ static void say_places(const struct findings *f, const struct finding *finding, 
     if (values == NULL) return;
     for (size_t i = 0; i < finding->n; i++)
         values[i] = field == BATCHES ? d[i].batch : d[i].layer;
-    numbers_text(values, finding->n, text, size);
+    write(values, finding->n, text, size);
     free(values);
 }
 
@@ -125,11 +126,13 @@ static const struct divergence *counterpart(const struct findings *f, const stru
     return NULL;
 }
 
+/* The daemon need not compare an item's live cache once its re-runs differ: silence clears nothing.
+ */
 static const char *fault_of(const struct divergence *d, const struct divergence *other)
 {
     if (!d->live && other == NULL)
         return "The batched kernel is at fault: re-run one item at a time, the same data come out "
-               "right. The live cache was not found to differ there.";
+               "right. Take the live cache for wrong there, too: the kernel wrote it.";
     if (!d->live && strcmp(d->kind, other->kind) == 0)
         return "The batched kernel is at fault: re-run one item at a time, the same data come out "
                "right. The live cache is wrong in the same way.";
@@ -150,8 +153,8 @@ static void put_group(struct out *o, const struct findings *f, const struct grou
     const struct divergence *d = finding_first(f, finding);
     char batches[TEXT_BYTES], layers[TEXT_BYTES], seqs[TEXT_BYTES], clause[TEXT_BYTES];
     char lead[TEXT_BYTES + 16], subject[3 * TEXT_BYTES];
-    say_places(f, finding, BATCHES, batches, sizeof batches);
-    say_places(f, finding, LAYERS, layers, sizeof layers);
+    say_places(f, finding, BATCHES, numbers_text, batches, sizeof batches);
+    say_places(f, finding, LAYERS, numbers_text, layers, sizeof layers);
     say_sequences(f, g, seqs, sizeof seqs);
     snprintf(lead, sizeof lead, "batch%s %s:", is_one(batches) ? "" : "es", batches);
     if (g->n == 1)
@@ -207,20 +210,17 @@ static void put_sequences_to_drop(struct out *o, const struct findings *f)
 {
     uint64_t *seqs = calloc(f->n_findings, sizeof seqs[0]);
     char text[TEXT_BYTES];
-    size_t n = 0;
     if (seqs == NULL) return;
-    for (size_t i = 0; i < f->n_findings; i++) {
-        const struct divergence *d = finding_first(f, &f->findings[i]);
-        if (d->live) seqs[n++] = d->seq;
-    }
-    if (n > 0) {
-        numbers_text(seqs, n, text, sizeof text);
-        out_para(o, 2, 2, WARN, "first:",
-                 "the live cache%s of sequence%s %s hold%s wrong bytes: free and prefill again "
-                 "before serving from %s.",
-                 is_one(text) ? "" : "s", is_one(text) ? "" : "s", text, is_one(text) ? "s" : "",
-                 is_one(text) ? "it" : "them");
-    }
+    for (size_t i = 0; i < f->n_findings; i++)
+        seqs[i] = finding_first(f, &f->findings[i])->seq;
+    numbers_text(seqs, f->n_findings, text, sizeof text);
+    if (is_one(text))
+        out_para(o, 2, 4, WARN,
+                 "first:", "do not serve from sequence %s: free it and prefill it again.", text);
+    else
+        out_para(o, 2, 4, WARN,
+                 "first:", "do not serve from sequences %s: free them and prefill them again.",
+                 text);
     free(seqs);
 }
 
@@ -267,7 +267,7 @@ static struct summary summarize(const struct findings *f, const struct finding *
 static void put_value(struct table *t, double value)
 {
     if (isfinite(value))
-        table_cell(t, "%.5g", value);
+        table_cell(t, "%.4g", value);
     else
         table_cell(t, "nan/inf");
 }
@@ -277,47 +277,56 @@ static void put_row(struct table *t, const struct findings *f, const struct find
     const struct divergence *d = finding_first(f, finding);
     struct summary s = summarize(f, finding);
     char text[TEXT_BYTES];
-    bool wide = finding->n > 1 || finding->kv == (HAS_K | HAS_V);
     table_cell(t, "%" PRIu64, d->seq);
-    say_places(f, finding, BATCHES, text, sizeof text);
+    say_places(f, finding, BATCHES, numbers_cell, text, sizeof text);
     table_cell(t, "%s", text);
-    say_places(f, finding, LAYERS, text, sizeof text);
+    say_places(f, finding, LAYERS, numbers_cell, text, sizeof text);
     table_cell(t, "%s", text);
     table_cell(t, "%s", finding->kv == (HAS_K | HAS_V) ? "K+V" : kv_text(finding->kv));
     table_cell(t, "%s", d->kind);
-    table_cell(t, "%s", d->live ? "live" : "batched");
     put_value(t, s.worst->max_abs_diff);
-    table_cell(t, "%s", out_count(s.bytes, text, sizeof text));
-    if (wide)
-        table_cell(t, "L%u %s h%" PRIu64 " p%" PRIu64 " d%" PRIu64, s.worst->layer,
-                   kv_text(s.worst->kv), s.worst->worst.kv_head, s.worst->worst.kv_pos,
-                   s.worst->worst.dim);
-    else
-        table_cell(t, "h%" PRIu64 " p%" PRIu64 " d%" PRIu64, s.worst->worst.kv_head,
-                   s.worst->worst.kv_pos, s.worst->worst.dim);
+    table_cell(t, "%" PRIu64, s.bytes);
+    table_cell(t, "%u/%s/%" PRIu64 "/%" PRIu64 "/%" PRIu64, s.worst->layer, kv_text(s.worst->kv),
+               s.worst->worst.kv_head, s.worst->worst.kv_pos, s.worst->worst.dim);
     put_value(t, s.worst->worst.per_item);
     put_value(t, s.worst->worst.other);
 }
 
+/* The findings of one comparison. Returns how many it has left out. */
+static size_t put_comparison(struct out *o, const struct findings *f, bool live, bool all)
+{
+    static const char *const batched_heads[] = {">SEQ",      "BATCH",   "LAYERS", "K|V",
+                                                "KIND",      ">DIFF",   ">BYTES", "WORST AT",
+                                                ">PER-ITEM", ">BATCHED"};
+    static const char *const live_heads[] = {">SEQ",  "BATCH",  "LAYERS",   "K|V",       "KIND",
+                                             ">DIFF", ">BYTES", "WORST AT", ">PER-ITEM", ">LIVE"};
+    struct table t;
+    size_t n = 0, shown = 0;
+    table_init(&t, live ? live_heads : batched_heads, 10);
+    for (size_t i = 0; i < f->n_groups; i++) {
+        const struct group *g = &f->groups[i];
+        if (group_first(f, g)->live != live) continue;
+        for (size_t k = 0; k < g->n && (all || shown < ROWS_SHOWN); k++, shown++)
+            put_row(&t, f, &f->findings[g->from + k]);
+        n += g->n;
+    }
+    if (n > 0) {
+        out_put(o, BOLD, "\nPer-item re-run against the %s\n",
+                live ? "live cache" : "batched re-run");
+        table_print(&t, o, 0);
+    }
+    table_close(&t);
+    return n - shown;
+}
+
 static void put_numbers(struct out *o, const struct findings *f, bool all)
 {
-    static const char *const heads[] = {">SEQ",     "BATCH",     "LAYERS",    "K|V",
-                                        "KIND",     "VERSUS",    ">MAX DIFF", ">BYTES",
-                                        "WORST AT", ">PER-ITEM", ">OTHER"};
-    struct table t;
-    size_t shown = 0;
-    table_init(&t, heads, sizeof heads / sizeof heads[0]);
-    for (size_t i = 0; i < f->n_groups; i++) {
-        for (size_t k = 0; k < f->groups[i].n && (all || shown < ROWS_SHOWN); k++, shown++)
-            put_row(&t, f, &f->findings[f->groups[i].from + k]);
-    }
-    out_put(o, BOLD, "\nNumbers");
-    out_put(o, DIM, "  (h: K/V head, p: position, d: dimension; other: as VERSUS says)\n");
-    table_print(&t, o, 0);
-    table_close(&t);
-    if (shown < f->n_findings)
-        out_para(o, 0, 0, DIM, "", "and %zu more (--all prints them, --json each single one).",
-                 f->n_findings - shown);
+    size_t left_out = put_comparison(o, f, false, all) + put_comparison(o, f, true, all);
+    out_para(o, 0, 0, DIM, "",
+             "DIFF: largest absolute difference; WORST AT: layer/K|V/head/position/dimension.");
+    if (left_out > 0)
+        out_para(o, 0, 0, DIM, "", "%zu more rows: --all prints them, --json each single plane.",
+                 left_out);
 }
 
 /* ---- Skipped ------------------------------------------------------------------------------- */

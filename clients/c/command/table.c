@@ -71,7 +71,16 @@ static unsigned width_of(const struct table *t, size_t column)
 /* Of each column; 0: it is left out. */
 struct widths {
     unsigned of[TABLE_COLUMNS_MAX];
+    unsigned gap; /* between columns */
 };
+
+static void choose_gap(struct widths *w, size_t n_columns, unsigned room)
+{
+    unsigned sum = 0;
+    for (size_t c = 0; c < n_columns; c++)
+        sum += w->of[c] > 0 ? w->of[c] + 2 : 0;
+    w->gap = sum <= room + 2 ? 2 : 1;
+}
 
 static void print_row(const struct table *t, const struct widths *w, struct out *o, unsigned indent,
                       const char *const *cells, enum style style)
@@ -81,7 +90,7 @@ static void print_row(const struct table *t, const struct widths *w, struct out 
         if (w->of[c] == 0) continue;
         unsigned pad = w->of[c] - out_columns(cells[c]);
         owed += gap + (right_aligned(t, c) ? pad : 0);
-        gap = 2;
+        gap = w->gap;
         if (cells[c][0] != '\0') {
             fprintf(o->to, "%*s", (int)owed, "");
             out_put(o, style, "%s", cells[c]);
@@ -94,7 +103,7 @@ static void print_row(const struct table *t, const struct widths *w, struct out 
 
 void table_print(const struct table *t, struct out *o, unsigned indent)
 {
-    struct widths w = {{0}};
+    struct widths w = {{0}, 0};
     const char *heads[TABLE_COLUMNS_MAX];
     bool named = false;
     for (size_t c = 0; c < t->n_columns; c++) {
@@ -102,6 +111,7 @@ void table_print(const struct table *t, struct out *o, unsigned indent)
         heads[c] = t->heads != NULL ? head_of(t, c) : "";
         named = named || heads[c][0] != '\0';
     }
+    choose_gap(&w, t->n_columns, o->width - indent);
     if (named) print_row(t, &w, o, indent, heads, DIM);
     for (size_t i = 0; i + t->n_columns <= t->n_cells; i += t->n_columns)
         print_row(t, &w, o, indent, (const char *const *)&t->cells[i], PLAIN);

@@ -23,7 +23,8 @@ void table_close(struct table *t);
 /* The next cell; after n_columns of them the next row begins. Control characters become '?'. */
 void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Prints it, indented; columns that are empty in every row are left out. */
+/* Prints it, indented; columns that are empty in every row are left out, and columns stand closer
+ * where they would not fit the width. */
 void table_print(const struct table *t, struct out *o, unsigned indent);
 
 #endif
