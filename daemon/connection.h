@@ -29,7 +29,7 @@ enum tkv_connection_state {
 
 enum {
     TKV_CALLS_MAX = 1024, /* requests of one connection under way, past which it is not read */
-    TKV_HARD_MARK = 4, /* times limits.output_bytes: a client that leaves more unread is closed */
+    TKV_HARD_MARK = 4,    /* times limits.output_bytes: past it reads are refused */
     TKV_LINGER_MS = 2000
 };
 
@@ -93,9 +93,11 @@ bool tkv_connection_is_quiet(const struct tkv_connection *conn);
 
 void tkv_connection_init_out(struct tkv_connection *conn);
 
-/* Answers not yet written, in bytes. */
+/* Answers not yet written, in bytes. Past the hard mark a read is refused, unless nothing else is
+ * unread; past the last one (room for one answer more) the connection is closed. */
 size_t tkv_connection_unread(const struct tkv_connection *conn);
 size_t tkv_connection_hard_mark(const struct tkv_connection *conn);
+size_t tkv_connection_last_mark(const struct tkv_connection *conn);
 
 /* Sends what is in out, and then bytes of block, whose reference is taken. */
 void tkv_connection_send_block(struct tkv_connection *conn, struct tkv_staging *block,

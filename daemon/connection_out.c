@@ -15,10 +15,8 @@ struct chunk {
 
 void tkv_connection_init_out(struct tkv_connection *conn)
 {
-    const struct tkv_config *config = conn->server->config;
-    /* what is below the hard mark, and one answer in base64 */
-    tkv_buffer_init(&conn->out, (size_t)(config->limits_output_bytes * TKV_HARD_MARK +
-                                         config->limits_max_payload_bytes * 2));
+    size_t answer = (size_t)conn->server->config->limits_max_payload_bytes * 2; /* in base64 */
+    tkv_buffer_init(&conn->out, tkv_connection_last_mark(conn) + answer);
     conn->read_bytes = SIZE_MAX; /* unknown: one at a time */
 }
 
@@ -30,6 +28,12 @@ size_t tkv_connection_unread(const struct tkv_connection *conn)
 size_t tkv_connection_hard_mark(const struct tkv_connection *conn)
 {
     return (size_t)conn->server->config->limits_output_bytes * TKV_HARD_MARK;
+}
+
+size_t tkv_connection_last_mark(const struct tkv_connection *conn)
+{
+    return tkv_connection_hard_mark(conn) +
+           (size_t)conn->server->config->limits_max_payload_bytes * 2;
 }
 
 static void free_chunk(struct chunk *chunk)

@@ -151,29 +151,34 @@ static bool write_answer(struct tkv_call *call, const struct tkv_error *error, s
     return false;
 }
 
-/* The bytes of a read that go out as a payload; an overloaded error where the client does not read
- * what it asked for before. */
+/* A read whose client has not read what it asked for before: too much for it, and nothing lost. */
+static bool is_too_much(const struct tkv_call *call, struct tkv_error *error)
+{
+    const struct tkv_connection *conn = call->exchange->conn;
+    size_t unread = tkv_connection_unread(conn), mark = tkv_connection_hard_mark(conn);
+    if (unread == 0 || (unread <= mark && call->op.result.read.bytes <= mark - unread))
+        return false;
+    tkv_error_set(error, TKV_EOVERLOADED, "%zu bytes of answers are unread; read them first",
+                  unread);
+    tkv_error_number(error, retry_after_ms, READ_RETRY_MS);
+    return true;
+}
+
+/* The bytes follow the answer as they are in their block, unless base64 was asked for. */
 static void answer_read(struct tkv_call *call)
 {
     struct tkv_connection *conn = call->exchange->conn;
     struct tkv_staging *block = call->op.result.read.block;
-    size_t bytes = call->op.result.read.bytes, unread = tkv_connection_unread(conn);
+    size_t bytes = call->request->params.seq_read.base64 ? 0 : call->op.result.read.bytes;
     struct tkv_error error = call->op.error;
-    if (unread > 0 && bytes > tkv_connection_hard_mark(conn) - unread) {
-        tkv_error_set(&error, TKV_EOVERLOADED, "%zu bytes of answers are unread; read them first",
-                      unread);
-        tkv_error_number(&error, retry_after_ms, READ_RETRY_MS);
+    conn->read_bytes = call->op.result.read.bytes;
+    if (is_too_much(call, &error)) {
+        tkv_stat_add(&stats_of(call->exchange)->requests_errors, 1);
         bytes = 0;
     }
-    if (error.status != TKV_OK) tkv_stat_add(&stats_of(call->exchange)->requests_errors, 1);
     if (!write_answer(call, &error, bytes) || bytes == 0) return;
     tkv_staging_ref(block);
     tkv_connection_send_block(conn, block, bytes);
-}
-
-static bool is_payload_read(const struct tkv_call *call)
-{
-    return call->is_read && !call->request->params.seq_read.base64;
 }
 
 /* A call's one end: its answer goes out where there is somebody to hear it. */
@@ -181,13 +186,11 @@ static void answer(struct tkv_call *call, const struct tkv_error *error)
 {
     struct exchange *ex = call->exchange;
     struct tkv_connection *conn = ex->conn;
-    bool failed = error->status != TKV_OK;
-    if (failed) tkv_stat_add(&stats_of(ex)->requests_errors, 1);
+    if (error->status != TKV_OK) tkv_stat_add(&stats_of(ex)->requests_errors, 1);
     if (conn != NULL && conn->doom == NULL && !call->request->notification) {
-        if (call->is_read && !failed) conn->read_bytes = call->op.result.read.bytes;
-        if (tkv_connection_unread(conn) > tkv_connection_hard_mark(conn))
+        if (tkv_connection_unread(conn) > tkv_connection_last_mark(conn))
             tkv_connection_doom(conn, "it does not read its answers");
-        else if (!failed && is_payload_read(call))
+        else if (call->is_read && error->status == TKV_OK)
             answer_read(call);
         else
             write_answer(call, error, 0);
