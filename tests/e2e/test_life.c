@@ -13,7 +13,7 @@
 #include "tests/e2e/wire.h"
 #include "tests/support/check_main.h"
 
-static const char config[] = "models = ( " FX_TINY " );\n";
+static const char config[] = "models = ( " FX_TINY " );\nlimits: { drain_ms = 100000; };\n";
 
 static struct daemon d;
 static struct wire w;
@@ -51,7 +51,7 @@ static void send_request(int id, const char *method, const char *params)
                params);
 }
 
-enum { LONG_WORKS = 8 };
+enum { LONG_WORKS = 4 };
 
 /* Synthetic work of a second or so, to be under way when a signal comes: ids 100 and up. When this
  * returns it has begun. */
