@@ -1,4 +1,4 @@
-#include "clients/c/client.h"
+#include "clients/c/client_impl.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -321,8 +321,10 @@ static enum truekv_status wait_raw(struct truekv *kv, struct truekv_answer *answ
     if (st != TRUEKV_OK) return st;
     kv->current = kv->raw.message;
     kv->raw = (struct tkc_slot){.state = TKC_FREE};
-    kv->answer = (struct truekv_answer){kv->current.line, kv->current.len, kv->current.payload,
-                                        kv->current.envelope.payload_bytes};
+    kv->answer = (struct truekv_answer){.json = kv->current.line,
+                                        .json_len = kv->current.len,
+                                        .payload = kv->current.payload,
+                                        .payload_bytes = kv->current.envelope.payload_bytes};
     if (kv->current.refused != TRUEKV_OK) kv->answer.payload_bytes = 0;
     *answer = kv->answer;
     return TRUEKV_OK;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "clients/c/client.h"
+#include "clients/c/client_impl.h"
 
 enum { RETRY_MS = 5 }; /* between attempts at a Unix socket whose queue is full */
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clients/c/client.h"
+#include "clients/c/client_impl.h"
 
 static const struct {
     const char *reason;

@@ -1,7 +1,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "clients/c/client.h"
+#include "clients/c/client_impl.h"
 
 static const struct {
     const char *word;
@@ -97,15 +97,15 @@ enum truekv_status truekv_seq_create(struct truekv *kv, const struct truekv_crea
     return st == TRUEKV_OK ? tkc_take_created(kv, out) : st;
 }
 
-enum truekv_status truekv_seq_truncate(struct truekv *kv, uint64_t seq, uint64_t len, uint64_t *now)
+enum truekv_status truekv_seq_truncate(struct truekv *kv, uint64_t seq, uint64_t to, uint64_t *len)
 {
     struct tkc_json j;
     enum truekv_status st = begin(kv, &j, "seq.truncate");
     if (st != TRUEKV_OK) return st;
     tkc_json_put_uint(&j, "seq", seq);
-    tkc_json_put_uint(&j, "len", len);
+    tkc_json_put_uint(&j, "len", to);
     st = call(kv, &j);
-    return st == TRUEKV_OK ? tkc_take_number(kv, "len", now) : st;
+    return st == TRUEKV_OK ? tkc_take_number(kv, "len", len) : st;
 }
 
 enum truekv_status truekv_seq_free(struct truekv *kv, const uint64_t *seqs, size_t m,

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clients/c/client.h"
+#include "clients/c/client_impl.h"
 
 static const double EXACT_MAX = 9007199254740992.0; /* 2^53 */
 

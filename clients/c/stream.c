@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "clients/c/client.h"
+#include "clients/c/client_impl.h"
 
 enum {
     READ_CHUNK = 64 * 1024,

@@ -1,12 +1,8 @@
 /* truekv.h - libtruekv: a blocking client of truekvd, for C and C++. Needs no other header.
  *
- *   struct truekv *kv;
  *   struct truekv_error why;
- *   if (truekv_open(&kv, "unix:/run/truekv/truekv.sock", NULL, &why) != TRUEKV_OK)
- *       errx(3, "%s", why.message);
- *   struct truekv_created made;
- *   if (truekv_seq_create(kv, NULL, &made) != TRUEKV_OK)
- *       errx(1, "%s", truekv_error(kv)->message);
+ *   if (truekv_open(&kv, "/run/truekv/truekv.sock", NULL, &why) != TRUEKV_OK) die(&why);
+ *   if (truekv_server_ping(kv) != TRUEKV_OK) die(truekv_error(kv));
  *   truekv_close(kv);
  *
  * Thread: a client is one connection, used by one thread at a time; clients share nothing.
@@ -28,33 +24,26 @@
 extern "C" {
 #endif
 
-/* X(name, reason, JSON-RPC code): the protocol's reasons, then what the client finds itself. */
-#define TRUEKV_STATUS_MAP(X)                                                                    \
-    X(OK, "ok", 0)                                                                              \
-    X(EPARSE, "parse_error", -32700)                                                            \
-    X(EREQUEST, "invalid_request", -32600)                                                      \
-    X(EMETHOD, "method_not_found", -32601)                                                      \
-    X(EINVAL, "invalid_params", -32602)                                                         \
-    X(EINTERNAL, "internal_error", -32603)                                                      \
-    X(ENOTFOUND, "not_found", -32000)                                                           \
-    X(EEXISTS, "already_exists", -32001)                                                        \
-    X(EPOS, "position_mismatch", -32002)                                                        \
-    X(ECAPACITY, "capacity_exceeded", -32003)                                                   \
-    X(ENOMEM, "out_of_memory", -32004)                                                          \
-    X(EOVERLOADED, "overloaded", -32005)                                                        \
-    X(ETOOLARGE, "too_large", -32006)                                                           \
-    X(EDEVICE, "backend_failed", -32007)                                                        \
-    X(EDRAINING, "draining", -32008)                                                            \
-    X(EPERM, "permission_denied", -32009)                                                       \
-    X(ENOTSUP, "not_supported", -32010)                                                         \
-    X(ERANGE, "out_of_range", -32011)                                                           \
-    X(ECONNECT, "cannot_connect", 0)  /* nothing was sent */                                    \
-    X(ELOST, "connection_lost", 0)    /* requests in flight may or may not have taken effect */ \
-    X(ETIMEOUT, "timed_out", 0)       /* no byte moved for timeout_ms */                        \
-    X(EANSWER, "bad_answer", 0)       /* the answer is not what the protocol says */            \
-    X(EARGUMENT, "bad_argument", 0)   /* this call's arguments; nothing was sent */             \
-    X(EFULL, "too_many_in_flight", 0) /* wait for a ticket first; nothing was sent */           \
-    X(EUNKNOWN, "unknown_reason", 0)  /* a newer daemon's reason: see truekv_error.reason */
+/* X(name, reason, JSON-RPC code): the protocol's reasons, then what the client finds itself.
+ * ECONNECT, EARGUMENT and EFULL: nothing was sent. ELOST: requests in flight may or may not have
+ * taken effect. ETIMEOUT: no byte moved for timeout_ms. EANSWER: an answer is not what the protocol
+ * says. EUNKNOWN: a newer daemon's reason, see truekv_error.reason. */
+/* clang-format off */
+#define TRUEKV_STATUS_MAP(X) \
+    X(OK,         "ok",                 0)       X(EPARSE,      "parse_error",       -32700) \
+    X(EREQUEST,   "invalid_request",    -32600)  X(EMETHOD,     "method_not_found",  -32601) \
+    X(EINVAL,     "invalid_params",     -32602)  X(EINTERNAL,   "internal_error",    -32603) \
+    X(ENOTFOUND,  "not_found",          -32000)  X(EEXISTS,     "already_exists",    -32001) \
+    X(EPOS,       "position_mismatch",  -32002)  X(ECAPACITY,   "capacity_exceeded", -32003) \
+    X(ENOMEM,     "out_of_memory",      -32004)  X(EOVERLOADED, "overloaded",        -32005) \
+    X(ETOOLARGE,  "too_large",          -32006)  X(EDEVICE,     "backend_failed",    -32007) \
+    X(EDRAINING,  "draining",           -32008)  X(EPERM,       "permission_denied", -32009) \
+    X(ENOTSUP,    "not_supported",      -32010)  X(ERANGE,      "out_of_range",      -32011) \
+    X(ECONNECT,   "cannot_connect",     0)       X(ELOST,       "connection_lost",   0)      \
+    X(ETIMEOUT,   "timed_out",          0)       X(EANSWER,     "bad_answer",        0)      \
+    X(EARGUMENT,  "bad_argument",       0)       X(EFULL,       "too_many_in_flight", 0)     \
+    X(EUNKNOWN,   "unknown_reason",     0)
+/* clang-format on */
 
 enum truekv_status {
 #define X(name, reason, code) TRUEKV_##name,
@@ -63,8 +52,7 @@ enum truekv_status {
         TRUEKV_STATUS_COUNT
 };
 
-/* The reason in words, such as "not_found"; a constant. */
-const char *truekv_reason(enum truekv_status status);
+const char *truekv_reason(enum truekv_status status); /* such as "not_found"; a constant */
 
 /* One item of an atomic request that was at fault. */
 struct truekv_item_error {
@@ -78,18 +66,15 @@ struct truekv_item_error {
 /* Why the last call failed. A number that was not said is -1. */
 struct truekv_error {
     enum truekv_status status;
-    int code;          /* JSON-RPC code; 0: found by the client */
-    int os_error;      /* errno, where the system said no; else 0 */
-    char reason[32];   /* as on the wire */
-    char message[512]; /* for people, without a newline */
-    char param[64];    /* invalid_params: which; else "" */
+    int code, os_error; /* JSON-RPC code, 0: found by the client; errno or 0 */
+    char reason[32];    /* as on the wire */
+    char message[512];  /* for people, without a newline */
+    char param[64];     /* invalid_params: which; else "" */
     int64_t seq, expected, len, capacity, needed, available, retry_after_ms, limit, size;
     const struct truekv_item_error *items; /* n_items of them */
     size_t n_items;
     const char *json; /* the error object as it came; NULL: found by the client */
 };
-
-/* ---- Connection ---------------------------------------------------------------------------- */
 
 struct truekv; /* opaque: truekv_open() .. truekv_close() */
 
@@ -108,44 +93,32 @@ struct truekv_options {
 enum truekv_status truekv_open(struct truekv **out, const char *address,
                                const struct truekv_options *options, struct truekv_error *why);
 
-/* As truekv_open(), over a connected stream socket. Owner: on success fd is the client's. ENOMEM.
- */
-enum truekv_status truekv_open_fd(struct truekv **out, int fd,
-                                  const struct truekv_options *options);
+/* The same over a connected stream socket. Owner: on success fd is the client's. ENOMEM. */
+enum truekv_status truekv_open_fd(struct truekv **out, int fd, const struct truekv_options *o);
 
 /* Closes the connection and frees everything, answers that nobody waited for too. NULL is fine. */
 void truekv_close(struct truekv *kv);
-
-/* Changes timeout_ms for the calls that follow (0: the default, negative: never). */
-void truekv_set_timeout(struct truekv *kv, int timeout_ms);
+void truekv_set_timeout(struct truekv *kv, int timeout_ms); /* as options.timeout_ms */
 
 /* What the last call on kv has to say; status TRUEKV_OK after one that went well. */
 const struct truekv_error *truekv_error(const struct truekv *kv);
-
-/* ---- Any method ---------------------------------------------------------------------------- */
 
 struct truekv_block {
     const void *data;
     size_t bytes;
 };
 
-/* blocks, one after the other, are the payload; they are sent from where they lie, by one sendmsg
- * where the socket takes it. */
+/* blocks, one after the other, are the payload: one sendmsg, from where they lie. */
 struct truekv_request {
-    const char *method;
-    const char *params; /* text of a JSON object; NULL: {} */
+    const char *method, *params; /* params: text of a JSON object; NULL: {} */
     const struct truekv_block *blocks;
-    size_t n_blocks;
-    void *into; /* where the answer's payload goes, borrowed until the answer has been waited for;
-                   NULL: into memory of the client */
-    size_t into_bytes;
+    void *into; /* for the answer's payload, borrowed until waited for; NULL: the client's memory */
+    size_t n_blocks, into_bytes;
 };
-
 struct truekv_answer {
-    const char *json; /* "result" as it came, NUL-terminated */
-    size_t json_len;
+    const char *json;    /* "result" as it came, NUL-terminated */
     const void *payload; /* == into, where given; NULL: none */
-    size_t payload_bytes;
+    size_t json_len, payload_bytes;
 };
 
 /* Sends a request and returns before its answer. Blocks while the socket takes no more; reads
@@ -161,9 +134,7 @@ enum truekv_status truekv_wait(struct truekv *kv, uint64_t ticket, struct truekv
 
 /* Gives a ticket up: its answer is thrown away when it comes, and into is the caller's again. */
 void truekv_abandon(struct truekv *kv, uint64_t ticket);
-
-/* Tickets not yet waited for. */
-unsigned truekv_in_flight(const struct truekv *kv);
+unsigned truekv_in_flight(const struct truekv *kv); /* tickets not yet waited for */
 
 /* Submit and wait in one; a ticket that times out is abandoned. */
 enum truekv_status truekv_call(struct truekv *kv, const struct truekv_request *request,
@@ -179,16 +150,12 @@ enum truekv_status truekv_raw(struct truekv *kv, const char *line,
 /* The answer that the last call got, also a typed one; json NULL where it got none. */
 const struct truekv_answer *truekv_last_answer(const struct truekv *kv);
 
-/* ---- The protocol's methods; errors are the protocol's and the connection's -------------------
- */
+/* ---- The protocol's methods; errors are the protocol's and the connection's */
 
 enum truekv_dtype { TRUEKV_DTYPE_CACHE, TRUEKV_F16, TRUEKV_BF16, TRUEKV_F32 };
-
-/* "f16", "bf16", "f32" and back. CACHE has the word ""; false: no such word. */
+/* "f16", "bf16", "f32" and back, CACHE being ""; false: no such word. Bytes of one element. */
 const char *truekv_dtype_word(enum truekv_dtype dtype);
 bool truekv_dtype_from_word(const char *word, enum truekv_dtype *out);
-
-/* Bytes of one element; 0 for CACHE. */
 size_t truekv_dtype_bytes(enum truekv_dtype dtype);
 
 /* [begin, end); {0, 0}: all layers of the model. */
@@ -196,15 +163,12 @@ struct truekv_layers {
     uint32_t begin, end;
 };
 
-enum truekv_status truekv_server_ping(struct truekv *kv);
-
 struct truekv_model {
     const char *name;
     uint32_t n_layers, n_kv_heads, head_dim;
     enum truekv_dtype dtype;
     uint64_t capacity;
 };
-
 struct truekv_info {
     const char *version, *backend;
     uint32_t protocol;
@@ -216,21 +180,17 @@ struct truekv_info {
     bool healthy;
 };
 
-/* server.info. The devices are in truekv_last_answer() alone. */
+/* The devices of info, and all of stats, are in truekv_last_answer() alone. */
+enum truekv_status truekv_server_ping(struct truekv *kv);
 enum truekv_status truekv_server_info(struct truekv *kv, struct truekv_info *out);
-
-/* server.stats: the daemon's numbers are read from truekv_last_answer(). */
 enum truekv_status truekv_server_stats(struct truekv *kv);
 
 struct truekv_create {
-    const uint64_t *seq; /* NULL: the daemon chooses */
-    const char *model;   /* NULL: the configuration's first */
-    uint64_t capacity;   /* 0: the model's */
-    const char *label;   /* NULL: none */
-    uint64_t ttl_ms;     /* 0: never freed for being idle */
+    const uint64_t *seq;       /* NULL: the daemon chooses */
+    const char *model, *label; /* NULL: the configuration's first; no label */
+    uint64_t capacity, ttl_ms; /* 0: the model's; never freed for being idle */
     bool free_on_disconnect;
 };
-
 struct truekv_created {
     uint64_t seq, capacity, bytes;
     const char *model;
@@ -241,19 +201,16 @@ struct truekv_created {
 enum truekv_status truekv_seq_create(struct truekv *kv, const struct truekv_create *how,
                                      struct truekv_created *out);
 
-/* m items: item i is tokens[i] positions of seqs[i]. Data: blocks (item after item; one block an
- * item, or any other cut), or values. */
+/* m items, item i being tokens[i] positions of seqs[i]; the data are blocks, in any cut, or values. */
 struct truekv_append {
-    size_t m;
+    size_t m, n_blocks, n_values;
     const uint64_t *seqs;
     const uint64_t *pos; /* m, NULL: not checked. A retry with pos is safe: see position_mismatch */
     const uint64_t *tokens; /* m, NULL: 1 each */
     struct truekv_layers layers;
     enum truekv_dtype dtype; /* of the data; CACHE: the cache's own (f32 for values) */
     const struct truekv_block *blocks;
-    size_t n_blocks;
-    const double *values; /* for experiments: n_values numbers as JSON, in place of blocks */
-    size_t n_values;
+    const double *values; /* for experiments: as JSON, in place of blocks */
 };
 
 /* lens (m) and batch may be NULL. Atomic: on an error of the daemon nothing was written, and
@@ -268,13 +225,10 @@ enum truekv_status truekv_seq_append_wait(struct truekv *kv, uint64_t ticket, si
                                           uint64_t *lens, uint64_t *batch);
 
 struct truekv_read {
-    uint64_t seq;
+    uint64_t seq, pos, tokens; /* tokens 0: up to the length */
     struct truekv_layers layers;
-    uint64_t pos;
-    uint64_t tokens; /* 0: up to the length */
     enum truekv_dtype dtype;
 };
-
 struct truekv_rows {
     uint32_t layers, n_kv_heads, head_dim;
     uint64_t tokens;
@@ -287,9 +241,8 @@ struct truekv_rows {
 enum truekv_status truekv_seq_read(struct truekv *kv, const struct truekv_read *read, void *to,
                                    size_t room, struct truekv_rows *out);
 
-/* Rolls every layer longer than len back to it. now: the length after it; may be NULL. */
-enum truekv_status truekv_seq_truncate(struct truekv *kv, uint64_t seq, uint64_t len,
-                                       uint64_t *now);
+/* Rolls every layer longer than `to` back to it. len: the length after it; may be NULL. */
+enum truekv_status truekv_seq_truncate(struct truekv *kv, uint64_t seq, uint64_t to, uint64_t *len);
 
 /* Atomic: all of the m sequences, or none. freed may be NULL. */
 enum truekv_status truekv_seq_free(struct truekv *kv, const uint64_t *seqs, size_t m,
@@ -302,16 +255,14 @@ struct truekv_seq {
     size_t n_layer_lens;
     int64_t device;
 };
-
 enum truekv_status truekv_seq_info(struct truekv *kv, uint64_t seq, struct truekv_seq *out);
 
 struct truekv_page {
-    const struct truekv_seq *seqs;
+    const struct truekv_seq *seqs; /* n of them */
     size_t n;
-    bool more; /* another page follows, from cursor on */
     uint64_t cursor;
+    bool more; /* another page follows, from cursor on */
 };
-
 /* cursor NULL: from the start; limit 0: the daemon's own. */
 enum truekv_status truekv_seq_list(struct truekv *kv, const uint64_t *cursor, uint64_t limit,
                                    struct truekv_page *out);
@@ -321,16 +272,13 @@ struct truekv_verdict {
     bool ok;
     uint64_t batches_checked, items_checked, bytes_compared, divergent_items, duration_us;
 };
-
 struct truekv_verify {
     const uint64_t *seqs; /* m of them; m 0: all */
     size_t m;
-    uint64_t batches;       /* newest; 0: all that are recorded */
-    uint64_t scratch_bytes; /* 0: the daemon's own */
+    uint64_t batches, scratch_bytes; /* 0: all that are recorded; the daemon's own */
 };
 
-/* TRUEKV_OK also where divergences were found: see out->ok. how may be NULL. Takes as long as the
- * journal is large: see truekv_set_timeout(). */
+/* how NULL: all of it. TRUEKV_OK also where it finds something: see out->ok. May take long. */
 enum truekv_status truekv_debug_verify(struct truekv *kv, const struct truekv_verify *how,
                                        struct truekv_verdict *out);
 
@@ -339,7 +287,6 @@ struct truekv_selftest {
     uint64_t m, n_kv_heads, head_dim, capacity, layers, seed;
     const uint64_t *cache_len;
 };
-
 enum truekv_status truekv_debug_selftest(struct truekv *kv, const struct truekv_selftest *how,
                                          struct truekv_verdict *out);
 
@@ -349,5 +296,4 @@ enum truekv_status truekv_debug_inject(struct truekv *kv, const char *fault, uin
 #ifdef __cplusplus
 }
 #endif
-
 #endif

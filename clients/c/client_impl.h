@@ -1,10 +1,10 @@
-/* client.h - what is inside a struct truekv; for the files of libtruekv alone.
+/* client_impl.h - what is inside a struct truekv; for the files of libtruekv alone.
  *
  * client.c   tickets: submit, wait, abandon        stream.c   bytes: send, receive, frame
  * connect.c  addresses                             error.c    why a call failed
  * methods.c  the protocol's methods, typed         results.c  their answers, typed */
-#ifndef TRUEKV_CLIENT_H
-#define TRUEKV_CLIENT_H
+#ifndef TRUEKV_CLIENT_IMPL_H
+#define TRUEKV_CLIENT_IMPL_H
 
 #include <cjson/cJSON.h>
 #include <sys/types.h>
