@@ -201,7 +201,7 @@ struct truekv_created {
 enum truekv_status truekv_seq_create(struct truekv *kv, const struct truekv_create *how,
                                      struct truekv_created *out);
 
-/* m items, item i being tokens[i] positions of seqs[i]; the data are blocks, in any cut, or values. */
+/* m items, item i being tokens[i] positions of seqs[i]. The data: blocks, in any cut, or values. */
 struct truekv_append {
     size_t m, n_blocks, n_values;
     const uint64_t *seqs;
