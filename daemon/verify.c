@@ -164,6 +164,18 @@ static void drop_superseded(struct tkv_core *core, struct verify_job *v)
     r->n_found = kept;
 }
 
+/* Divergent items, and in which batches they are. */
+static void count_divergent(struct tkv_verify_report *report, const struct tkv_batch *b,
+                            const struct tkv_recheck_item *items)
+{
+    uint64_t before = report->divergent_items;
+    for (uint32_t i = 0; i < b->n; i++)
+        report->divergent_items += items[i].kernel_differs || items[i].live_differs;
+    if (report->divergent_items == before) return;
+    if (report->divergent_batches.count++ == 0) report->divergent_batches.first = b->id;
+    report->divergent_batches.last = b->id;
+}
+
 static enum tkv_status fill_report(struct verify_job *v)
 {
     struct tkv_rerun *r = &v->rerun;
@@ -174,10 +186,8 @@ static enum tkv_status fill_report(struct verify_job *v)
     for (size_t i = 0; i < n; i++)
         report->divergences[i] = r->found[i].divergence;
     report->n_divergences = n;
-    for (size_t b = 0; b < r->n_batches; b++) {
-        for (uint32_t i = 0; i < r->batches[b]->n; i++)
-            report->divergent_items += r->items[b][i].kernel_differs || r->items[b][i].live_differs;
-    }
+    for (size_t b = 0; b < r->n_batches; b++)
+        count_divergent(report, r->batches[b], r->items[b]);
     report->bytes_compared = r->bytes_compared;
     report->ok = report->divergent_items == 0;
     report->duration_us = tkv_now_us() - v->started_us;

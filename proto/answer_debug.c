@@ -92,6 +92,17 @@ static void put_skipped(struct tkv_json *j, const uint64_t *skipped)
     tkv_json_close(j, '}');
 }
 
+static void put_divergent_batches(struct tkv_json *j, const struct tkv_verify_report *report)
+{
+    if (report->divergent_batches.count == 0) return;
+    tkv_json_name(j, "divergent_batches");
+    tkv_json_open(j, '{');
+    tkv_json_put_uint(j, "count", report->divergent_batches.count);
+    tkv_json_put_uint(j, "first", report->divergent_batches.first);
+    tkv_json_put_uint(j, "last", report->divergent_batches.last);
+    tkv_json_close(j, '}');
+}
+
 void tkv_put_verify(struct tkv_json *j, const struct tkv_verify_report *report)
 {
     tkv_json_open(j, '{');
@@ -101,6 +112,7 @@ void tkv_put_verify(struct tkv_json *j, const struct tkv_verify_report *report)
     tkv_json_put_uint(j, "bytes_compared", report->bytes_compared);
     put_skipped(j, report->skipped);
     tkv_json_put_uint(j, "divergent_items", report->divergent_items);
+    put_divergent_batches(j, report);
     tkv_json_name(j, "divergences");
     tkv_json_open(j, '[');
     for (size_t i = 0; i < report->n_divergences; i++)

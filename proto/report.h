@@ -74,6 +74,9 @@ struct tkv_verify_report {
     uint64_t batches_checked, items_checked, bytes_compared;
     uint64_t skipped[TKV_SKIP_COUNT]; /* reasons with 0 are not on the wire */
     uint64_t divergent_items;
+    struct { /* where they are; on the wire where there are any */
+        uint64_t count, first, last;
+    } divergent_batches;
     struct tkv_divergence *divergences;
     size_t n_divergences;
     uint64_t duration_us;

@@ -125,6 +125,7 @@ START_TEST(planted_bugs_are_named)
             ck_assert_int_eq(d->detail.offset.value, 1);
     }
     ck_assert_uint_gt(in_batch, 0);
+    ck_assert_uint_eq(v->report.divergent_batches.last, 6);
     fx_drop(v);
 }
 END_TEST

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the kernels' suites on a GPU and prints a summary with date, GPU and driver.
+# Runs the equivalence and end-to-end suites on a GPU and prints a summary with date, GPU and driver.
 #
 #   run.sh [--sanitize] [FOLDER]
 #
@@ -8,7 +8,9 @@
 # compute-sanitizer as well (memcheck with a leak check, racecheck). Exits 1 when anything failed.
 set -u
 
-suites="device append guards faults compare"
+suites="device append guards faults compare"              # the kernels
+core="core verify model failures"                          # the daemon without sockets
+e2e="wire sequences_e2e many_clients faults_e2e slow_clients signals" # the real binary on its socket
 here=$(cd "$(dirname "$0")" && pwd)
 sanitize=no
 folder=
@@ -60,16 +62,25 @@ step() {
 
 TKV_TEST_BACKEND=cuda
 export TKV_TEST_BACKEND
-for suite in $suites; do
+if [ -x "$folder/truekvd" ]; then
+    TRUEKVD=$folder/truekvd
+    export TRUEKVD
+fi
+for suite in $suites $core $e2e; do
     step "test_$suite" "$folder/test_$suite"
 done
 
 if [ "$sanitize" = yes ]; then
     tool=$(command -v compute-sanitizer || echo /usr/local/cuda/bin/compute-sanitizer)
     TKV_TEST_SMALL=1
-    export TKV_TEST_SMALL
+    TKV_TEST_OPERATIONS=2000
+    export TKV_TEST_SMALL TKV_TEST_OPERATIONS
     # The suites ask for too much memory on purpose: API errors are theirs to check.
     for suite in $suites; do
+        step "memcheck test_$suite" "$tool" --tool memcheck --leak-check full \
+            --report-api-errors no --error-exitcode 99 "$folder/test_$suite"
+    done
+    for suite in verify model; do
         step "memcheck test_$suite" "$tool" --tool memcheck --leak-check full \
             --report-api-errors no --error-exitcode 99 "$folder/test_$suite"
     done
@@ -80,7 +91,7 @@ if [ "$sanitize" = yes ]; then
 fi
 
 echo
-echo "kernels on the GPU, $(date -u '+%Y-%m-%d %H:%M:%S UTC')"
+echo "truekv on the GPU, $(date -u '+%Y-%m-%d %H:%M:%S UTC')"
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null |
     sed 's/^/  GPU: /'
 echo "  programs: $folder$summary"

@@ -17,7 +17,8 @@
     X("wrong_item", "hold another item's rows",                                                    \
       "an item got another item's rows: an array of pointers or offsets was shared, reused too "   \
       "early, or filled wrongly.",                                                                 \
-      "set batch.max_items = 1 until it is mended; look at who fills that array, and whether a "   \
+      "append one sequence a request, with batch.max_items = 1, until it is mended; look at who "  \
+      "fills that array, and whether a "                                                           \
       "launch in flight still reads it.")                                                          \
     X("wrong_position", "stand at wrong positions",                                                \
       "right rows in the wrong place: the kernel saw other lengths than were admitted.",           \

@@ -13,14 +13,17 @@ enum { ROWS_SHOWN = 24, GROUPS_SHOWN = 12, TEXT_BYTES = 256 };
 /* ---- The verdict --------------------------------------------------------------------------- */
 
 struct totals {
-    uint64_t items, batches, bytes, divergent_items;
+    uint64_t items, batches, bytes, divergent_items, first_batch, last_batch;
     double seconds; /* NAN: not said */
     bool ok;
 };
 
 static struct totals totals_of(const cJSON *result)
 {
+    const cJSON *where = cJSON_GetObjectItemCaseSensitive(result, "divergent_batches");
     struct totals t = {
+        .first_batch = json_count(where, "first"),
+        .last_batch = json_count(where, "last"),
         .items = json_count(result, "items_checked"),
         .batches = json_count(result, "batches_checked"),
         .bytes = json_count(result, "bytes_compared"),
@@ -368,9 +371,10 @@ static void put_unlisted(struct out *o, const struct totals *t, const struct fin
     if (listed >= t->divergent_items) return;
     fputc('\n', o->to);
     out_para(o, 0, 0, WARN, "Note:",
-             "%" PRIu64 " items differ, and the daemon lists %" PRIu64
+             "%" PRIu64 " items of batches %" PRIu64 " to %" PRIu64
+             " differ, and the daemon lists %" PRIu64
              " of them. Fewer --batches, or some --seqs, show the others.",
-             t->divergent_items, listed);
+             t->divergent_items, t->first_batch, t->last_batch, listed);
 }
 
 void report_verify(struct out *o, const cJSON *result, bool all)
