@@ -42,7 +42,7 @@ static bool find_model(struct tkv_core *core, struct tkv_op *op, const struct tk
             *model = seq->model;
         }
     }
-    return op->error.status == TKV_OK;
+    return op->error.status == TKV_OK && *model != NULL;
 }
 
 /* Layers and source dtype, as given or as absence means. */

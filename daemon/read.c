@@ -74,8 +74,7 @@ static bool fill_range(struct tkv_core *core, struct tkv_op *op, const struct tk
     if (pos > len || (p->tokens.given && p->tokens.value > len - pos)) {
         tkv_core_fail(
             core, op, TKV_ERANGE, "positions %llu..%llu are past the length %u of layers [%u, %u)",
-            (unsigned long long)pos,
-            (unsigned long long)(pos + (p->tokens.given ? p->tokens.value : 0)), len, begin, end);
+            (unsigned long long)pos, (unsigned long long)pos + p->tokens.value, len, begin, end);
         return false;
     }
     r->layer = begin;

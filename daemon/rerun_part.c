@@ -300,7 +300,7 @@ static enum tkv_status compare_item(struct rerun_run *run, const struct part *pa
     for (size_t i = 0; i < planes && st == TKV_OK; i++) {
         if (run->counts[i] == 0) continue;
         *(live ? &about->live_differs : &about->kernel_differs) = true;
-        if (run->r->n_found >= 2 * TKV_DIVERGENCES_MAX) continue;
+        if (run->r->n_found >= (size_t)2 * TKV_DIVERGENCES_MAX) continue;
         st = fetch_planes(run, expected + i * bytes, other + i * bytes, bytes);
         if (st == TKV_OK) st = explain(run, part, p, i, live);
     }

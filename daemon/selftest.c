@@ -136,7 +136,7 @@ static enum tkv_status compare_all(struct selftest_job *t, struct tkv_device *de
 static enum tkv_status run_on_scratch(struct selftest_job *t, struct tkv_device *dev,
                                       uint8_t *scratch)
 {
-    size_t caches_bytes = 2 * t->params.m * t->cache_bytes;
+    size_t caches_bytes = (size_t)2 * t->params.m * t->cache_bytes;
     size_t rows_bytes = t->params.m * t->rows_bytes;
     uint16_t *rows = malloc(rows_bytes);
     if (rows == NULL) return TKV_ENOMEM;
@@ -153,7 +153,7 @@ static enum tkv_status run_selftest_job(struct tkv_job *job, struct tkv_device *
 {
     struct selftest_job *t = (struct selftest_job *)job;
     void *scratch;
-    size_t bytes = t->params.m * (2 * t->cache_bytes + t->rows_bytes);
+    size_t bytes = (size_t)t->params.m * (2 * t->cache_bytes + t->rows_bytes);
     enum tkv_status st = tkv_scratch_alloc(dev, bytes, &scratch);
     if (st != TKV_OK) return st;
     st = run_on_scratch(t, dev, scratch);

@@ -45,7 +45,7 @@ START_TEST(append_then_read)
     fx_drop(a);
     struct fx_op *r = fx_read(9);
     ck_assert_int_eq(fx_run(&fx, r), TKV_OK);
-    ck_assert_uint_eq(r->op.result.read.bytes, TOKEN_ELEMENTS * 2);
+    ck_assert_uint_eq(r->op.result.read.bytes, TOKEN_ELEMENTS * sizeof(uint16_t));
     const uint16_t *got = (const uint16_t *)r->op.result.read.block->ptr;
     for (size_t i = 0; i < TOKEN_ELEMENTS; i++)
         ck_assert_uint_eq(got[i], 100 + TOKEN_ELEMENTS + i);
@@ -140,7 +140,7 @@ START_TEST(layers_differ)
     uint32_t tokens[] = {2};
     uint16_t rows[2 * TOKEN_ELEMENTS] = {0};
     struct tkv_layer_range first = {true, 0, 1}, rest = {true, 1, 3};
-    size_t per_layer = 2 * 2 * HEADS * DIM * sizeof *rows;
+    size_t per_layer = sizeof *rows * 2 * 2 * HEADS * DIM;
     ck_assert_int_eq(fx_do(&fx, fx_create(6, 0)), TKV_OK);
     ck_assert_int_eq(fx_do(&fx, fx_append(&fx, 1, seqs, tokens, &first, rows, per_layer)), TKV_OK);
     struct fx_op *i = fx_info(6);
