@@ -28,7 +28,7 @@ static void enter(struct tkv_connection *conn, enum tkv_connection_state to)
 
 static struct tkv_stats *stats_of(const struct tkv_connection *conn)
 {
-    return tkv_core_stats(conn->server->core);
+    return conn->server->stats;
 }
 
 /* --- what happened to whom -------------------------------------------------------------------- */

@@ -47,10 +47,9 @@ static void on_written(uv_write_t *req, int status)
 {
     struct chunk *chunk = (struct chunk *)req;
     struct tkv_connection *conn = req->data;
-    struct tkv_stats *stats = tkv_core_stats(conn->server->core);
     assert(conn->queued >= chunk->bytes);
     conn->queued -= chunk->bytes;
-    if (status == 0) tkv_stat_add(&stats->network_bytes_out, chunk->bytes);
+    if (status == 0) tkv_stat_add(&conn->server->stats->network_bytes_out, chunk->bytes);
     free_chunk(chunk);
     if (conn->state == TKV_CONNECTION_CLOSED) return;
     if (status != 0)
@@ -100,7 +99,7 @@ void tkv_connection_flush(struct tkv_connection *conn)
         return;
     }
     size_t written = n > 0 ? (size_t)n : 0;
-    tkv_stat_add(&tkv_core_stats(conn->server->core)->network_bytes_out, written);
+    tkv_stat_add(&conn->server->stats->network_bytes_out, written);
     if (written < len) {
         queue(conn, written, NULL, 0);
         return;

@@ -15,6 +15,7 @@ struct exchange {
     struct tkv_connection *conn; /* NULL: it is closed */
     struct tkv_message *msg;     /* requests borrow from it */
     size_t open;                 /* requests not yet answered, and one while they are started */
+    size_t failed;               /* of the open ones: answered by tkv_dispatch_fail() */
     struct tkv_buffer answers;   /* of a batch array */
 };
 
@@ -28,7 +29,7 @@ struct tkv_call {
 
 static struct tkv_stats *stats_of(const struct exchange *ex)
 {
-    return tkv_core_stats(ex->server->core);
+    return ex->server->stats;
 }
 
 /* --- exchanges -------------------------------------------------------------------------------- */
@@ -205,6 +206,20 @@ static void on_done(struct tkv_op *op)
     if (call->is_read && op->error.status == TKV_OK) block = op->result.read.block;
     answer(call, &op->error);
     tkv_staging_unref(block); /* the core leaves it to us */
+}
+
+void tkv_dispatch_fail(struct tkv_connection *conn)
+{
+    struct tkv_error error;
+    tkv_error_set(&error, TKV_EDEVICE, "the device is lost; the daemon is going down");
+    for (struct tkv_call *call = conn->calls; call != NULL; call = call->next) {
+        struct exchange *ex = call->exchange;
+        tkv_stat_add(&stats_of(ex)->requests_errors, 1);
+        if (!call->request->notification) write_answer(call, &error, 0);
+        if (++ex->failed == ex->open && ex->msg->is_batch) send_batch(ex);
+    }
+    tkv_dispatch_abandon(conn);
+    tkv_connection_touch(conn);
 }
 
 /* --- sources of an append --------------------------------------------------------------------- */

@@ -17,6 +17,10 @@ struct tkv_staging *tkv_dispatch_payload(struct tkv_connection *conn, struct tkv
  * the connection, some before this returns. */
 void tkv_dispatch(struct tkv_connection *conn, struct tkv_message *msg, struct tkv_staging *block);
 
+/* Answers what the connection has under way with backend_failed; what the core says later is
+ * dropped. */
+void tkv_dispatch_fail(struct tkv_connection *conn);
+
 /* The connection goes: what it has under way is answered to nobody. */
 void tkv_dispatch_abandon(struct tkv_connection *conn);
 

@@ -31,10 +31,12 @@ static uint64_t raise_open_files(void)
     return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
 }
 
-static void lower(uint64_t *limit, const char *name, uint64_t to, uint64_t open_files)
+/* Lowers a limit, with a warning where it is not only our default. */
+static void lower(uint64_t *limit, const char *name, uint64_t fallback, uint64_t to,
+                  uint64_t open_files)
 {
     if (*limit <= to) return;
-    tkv_log(TKV_LOG_WARNING, "limit_lowered",
+    tkv_log(*limit == fallback ? TKV_LOG_INFO : TKV_LOG_WARNING, "limit_lowered",
             "setting=%s from=%" PRIu64 " to=%" PRIu64 " open_files=%" PRIu64
             " what=\"raise the limit of open files (ulimit -Hn, LimitNOFILE=)\"",
             name, *limit, to, open_files);
@@ -45,14 +47,15 @@ static void lower(uint64_t *limit, const char *name, uint64_t to, uint64_t open_
  * hear "overloaded" from us and not to be dropped by the kernel. */
 static void fit_open_files(struct tkv_config *config, enum tkv_backend backend)
 {
-    uint64_t open_files = raise_open_files();
-    const uint64_t spare = TKV_DESCRIPTORS_SPARE;
+    struct tkv_config defaults;
+    tkv_config_init(&defaults);
+    const uint64_t spare = TKV_DESCRIPTORS_SPARE, open_files = raise_open_files();
     uint64_t left = open_files > 2 * spare ? open_files - spare : spare;
     bool shared = backend == TKV_BACKEND_CPU;
-    lower(&config->limits_max_connections, "limits.max_connections", shared ? left / 2 : left,
-          open_files);
+    lower(&config->limits_max_connections, "limits.max_connections",
+          defaults.limits_max_connections, shared ? left / 2 : left, open_files);
     if (!shared) return;
-    lower(&config->limits_max_sequences, "limits.max_sequences",
+    lower(&config->limits_max_sequences, "limits.max_sequences", defaults.limits_max_sequences,
           left - config->limits_max_connections, open_files);
 }
 

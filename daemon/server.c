@@ -8,12 +8,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "daemon/connection.h"
+#include "daemon/dispatch.h"
 #include "daemon/notify.h"
 
 enum {
     TICK_MS = 20,
     FAILED_FLUSH_MS = 1000, /* what is left to tell clients once the device is lost */
+    HEALTH_MS = 1000,
     EXIT_FAILED = 1
 };
 
@@ -68,12 +69,15 @@ static void drain(struct tkv_server *server, int signum)
     begin_end(server, TKV_PHASE_DRAINING, server->config->limits_drain_ms);
 }
 
+/* A device that hangs answers nothing: the edge does, for all that is under way. */
 static void fail(struct tkv_server *server)
 {
     tkv_log(TKV_LOG_ERROR, "backend_failed", "clients=%zu what=\"the device is lost; exiting\"",
             server->n_clients);
     tkv_notify_stopping("the device is lost");
     server->failed = true;
+    for (struct tkv_connection *c = server->connections; c != NULL; c = c->next)
+        tkv_dispatch_fail(c);
     begin_end(server, TKV_PHASE_FAILING, FAILED_FLUSH_MS);
 }
 
@@ -83,7 +87,7 @@ static bool is_over(struct tkv_server *server)
 {
     bool quiet = is_quiet(server);
     if (server->phase == TKV_PHASE_FAILING) return quiet;
-    uint64_t bytes_in = tkv_stat_get(&tkv_core_stats(server->core)->network_bytes_in);
+    uint64_t bytes_in = tkv_stat_get(&server->stats->network_bytes_in);
     bool silent = bytes_in == server->seen_bytes_in;
     server->seen_bytes_in = bytes_in;
     return quiet && silent && tkv_core_idle(server->core);
@@ -182,6 +186,12 @@ void tkv_server_start_tick(struct tkv_server *server)
         uv_timer_start(&server->tick, on_tick, TICK_MS, TICK_MS);
 }
 
+/* The turn that follows sees whether the device hangs. */
+static void on_health(uv_timer_t *timer)
+{
+    tkv_server_kick(timer->data);
+}
+
 /* systemd restarts a daemon whose loop no longer turns. */
 static void on_watchdog(uv_timer_t *timer)
 {
@@ -198,10 +208,12 @@ static enum tkv_status init_handles(struct tkv_server *server)
     if (rc == 0) rc = uv_idle_init(loop, &server->kick);
     if (rc == 0) rc = uv_timer_init(loop, &server->tick);
     if (rc == 0) rc = uv_timer_init(loop, &server->watchdog);
+    if (rc == 0) rc = uv_timer_init(loop, &server->health);
     if (rc == 0) rc = uv_signal_init(loop, &server->signals[0]);
     if (rc == 0) rc = uv_signal_init(loop, &server->signals[1]);
     if (rc == 0) rc = tkv_alarm_init(&server->alarm, loop, on_alarm) == TKV_OK ? 0 : UV_EMFILE;
     server->wake.data = server->after.data = server->tick.data = server;
+    server->health.data = server;
     server->signals[0].data = server->signals[1].data = server;
     if (rc == 0) return TKV_OK;
     tkv_log(TKV_LOG_ERROR, "start_failed", "what=\"event loop: %s\"", uv_strerror(rc));
@@ -231,10 +243,12 @@ static void close_loop(struct tkv_server *server)
 
 static void start_handles(struct tkv_server *server)
 {
-    uint64_t us = tkv_notify_watchdog_us();
+    uint64_t us = tkv_notify_watchdog_us(), health_ms = server->config->limits_device_ms / 4 + 1;
+    if (health_ms > HEALTH_MS) health_ms = HEALTH_MS;
     uv_check_start(&server->after, on_turn);
     uv_signal_start(&server->signals[0], on_signal, SIGTERM);
     uv_signal_start(&server->signals[1], on_signal, SIGINT);
+    uv_timer_start(&server->health, on_health, health_ms, health_ms);
     if (us > 0) uv_timer_start(&server->watchdog, on_watchdog, 0, us / 2000 + 1);
     tkv_server_kick(server); /* the first turn sets the alarm */
 }
@@ -255,6 +269,7 @@ enum tkv_status tkv_server_open(struct tkv_server **out, const struct tkv_config
         tkv_log(TKV_LOG_ERROR, "start_failed", "what=\"core: %s\"", tkv_status_reason(st));
         goto fail_loop;
     }
+    server->stats = tkv_core_stats(server->core);
     st = tkv_listeners_open(server);
     if (st != TKV_OK) goto fail_core;
     start_handles(server);

@@ -50,6 +50,7 @@ struct tkv_server {
     uv_loop_t loop;
     const struct tkv_config *config;
     struct tkv_core *core;
+    struct tkv_stats *stats; /* the core's */
     enum tkv_phase phase;
     uint64_t started_us;
 
@@ -58,7 +59,8 @@ struct tkv_server {
     uv_idle_t kick;         /* a turn is wanted though nothing arrives */
     uv_signal_t signals[2]; /* SIGTERM, SIGINT */
     uv_timer_t tick;        /* runs while somebody lingers, and towards the end */
-    uv_timer_t watchdog;
+    uv_timer_t watchdog;    /* systemd's */
+    uv_timer_t health;      /* looks at the device though nothing arrives */
     struct tkv_alarm alarm; /* tkv_core_deadline_us() */
 
     struct tkv_listener listeners[TKV_LISTENERS_MAX];

@@ -19,12 +19,12 @@ const char *__lsan_default_suppressions(void)
     return "leak:libconfig.so";
 }
 
-static char path[] = "/tmp/tkv-config-XXXXXX";
+static char path[32];
 static char message[1024];
 
 static void setup(void)
 {
-    memcpy(path + strlen(path) - 6, "XXXXXX", 6);
+    snprintf(path, sizeof path, "/tmp/tkv-config-XXXXXX");
     int fd = mkstemp(path);
     ck_assert_int_ge(fd, 0);
     close(fd);

@@ -59,7 +59,7 @@ static void begin_long_work(void)
 {
     for (int i = 0; i < LONG_WORKS; i++)
         send_request(100 + i, "debug.selftest",
-                     "{\"m\":64,\"n_kv_heads\":8,\"head_dim\":128,\"capacity\":64,\"layers\":2}");
+                     "{\"m\":32,\"n_kv_heads\":8,\"head_dim\":128,\"capacity\":64,\"layers\":2}");
     send_request(2, "server.ping", "{}");
     cJSON *answer = wire_answer(&w);
     json_expect(answer, "id", "2");

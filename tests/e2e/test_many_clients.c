@@ -10,7 +10,13 @@
 #include "tests/e2e/wire.h"
 #include "tests/support/check_main.h"
 
-enum { CLIENTS = 200, STEPS = 30, ELEMENTS = 2 * 2 * 2 * 16, STACK_BYTES = 512 * 1024 };
+enum {
+    CLIENTS = 200,
+    STEPS = 30,
+    ITEMS = CLIENTS * STEPS,
+    ELEMENTS = 2 * 2 * 2 * 16,
+    STACK_BYTES = 512 * 1024
+};
 
 static const char config[] = "models = ( { name = \"m\"; n_layers = 2; n_kv_heads = 2;"
                              " head_dim = 16; dtype = \"f16\"; capacity = 64; } );\n";
@@ -112,7 +118,7 @@ static bool append_all(struct client *c)
 static bool read_back(struct client *c)
 {
     char request[256];
-    static const size_t plane = ELEMENTS / 8 * STEPS; /* elements of (layer, K|V, head) */
+    static const size_t plane = (size_t)ELEMENTS / 8 * STEPS; /* elements of (layer, K|V, head) */
     uint16_t rows[ELEMENTS * STEPS];
     snprintf(request, sizeof request,
              "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"seq.read\",\"params\":{\"seq\":%u}}\n",
@@ -121,7 +127,7 @@ static bool read_back(struct client *c)
     if (!receive_all(c->fd, rows, sizeof rows)) return false;
     for (unsigned e = 0; e < ELEMENTS; e++) {
         for (unsigned step = 0; step < STEPS; step++) {
-            size_t at = e / 16 * plane + step * 16 + e % 16;
+            size_t at = e / 16 * plane + (size_t)step * 16 + e % 16;
             if (rows[at] == value(c->seq, step, e)) continue;
             snprintf(c->wrong, sizeof c->wrong, "seq %u step %u element %u", c->seq, step, e);
             return false;
@@ -172,7 +178,7 @@ START_TEST(clients_share_batches)
     printf("mean items in a batch: %.2f, batches: %.0f\n", mean,
            json_number(stats, "result.batch.count"));
     ck_assert_msg(mean > 1.5, "mean items in a batch: %f", mean);
-    ck_assert_uint_eq((unsigned)json_number(stats, "result.append.items"), CLIENTS * STEPS);
+    ck_assert_int_eq((int)json_number(stats, "result.append.items"), ITEMS);
     cJSON_Delete(stats);
     wire_verify_ok(&w, true);
     daemon_stop(&d);

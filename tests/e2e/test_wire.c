@@ -60,10 +60,8 @@ static const struct example examples[] = {
     {"server.info",
      NULL,
      {"result.name=\"truekv\"", "result.protocol=1", "result.healthy=true",
-      "result.models[0]={\"name\":\"tiny\",\"n_layers\":2,\"n_kv_heads\":2,\"head_dim\":4,"
-      "\"dtype\":\"f16\",\"capacity\":64}",
-      "result.models[1].name=\"odd\"", "result.limits.max_header_bytes=32768",
-      "result.limits.max_payload_bytes=65536"}},
+      "result.models[0].name=\"tiny\"", "result.models[0].dtype=\"f16\"",
+      "result.models[1].name=\"odd\"", "result.limits.max_payload_bytes=65536"}},
     {"server.stats", NULL, {"result.sequences.live=0", "result.connections.open=1"}},
     {"server.nonsense",
      NULL,
@@ -608,7 +606,7 @@ START_TEST(lines_over_the_limit)
     /* one of exactly the limit is fine */
     wire_close(&w);
     wire_open(&w, &d);
-    memcpy(line, PING("2"), strlen(PING("2")));
+    memcpy(line, PING("2"), sizeof PING("2") - 1); // NOLINT(bugprone-not-null-terminated-result)
     line[32768] = '\n';
     wire_send(&w, line, 32769);
     ck_assert_str_eq(wire_line(&w), "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{}}");
