@@ -9,6 +9,7 @@
 #include "tests/support/check_main.h"
 
 /* A GPU gives memory in pieces of 2M: all of the 32 sequences must fit. */
+/* A GPU gives memory in pieces of 2M: what is created here must fit with that, too. */
 static const char config[] = "models = ( " FX_TINY ",\n"
                              "  { name = \"wide\"; n_layers = 4; n_kv_heads = 8; head_dim = 128;"
                              " dtype = \"f16\"; capacity = 4096; } );\n"

@@ -353,8 +353,8 @@ END_TEST
 
 int main(void)
 {
-    Suite *suite = suite_create("life");
-    TCase *tests = tcase_create("life");
+    Suite *suite = suite_create("signals");
+    TCase *tests = tcase_create("signals");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, command_lines);
     tcase_add_test(tests, bad_configurations);
