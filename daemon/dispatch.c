@@ -93,8 +93,10 @@ static void close_call(struct tkv_call *call)
 
 void tkv_dispatch_abandon(struct tkv_connection *conn)
 {
-    for (struct tkv_call *call = conn->calls; call != NULL; call = call->next)
+    for (struct tkv_call *call = conn->calls; call != NULL; call = call->next) {
         call->exchange->conn = NULL;
+        call->op.client = NULL; /* the core must not look for it any more */
+    }
     conn->calls = NULL;
     conn->n_calls = conn->n_reads = 0;
 }

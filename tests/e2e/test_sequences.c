@@ -232,6 +232,30 @@ START_TEST(disconnect_frees)
 }
 END_TEST
 
+/* Goal: a client that dies before its sequence exists leaves none behind, and nobody stumbles. */
+START_TEST(disconnect_during_create)
+{
+    for (int i = 0; i < 300; i++) {
+        struct wire dying;
+        wire_open(&dying, &d);
+        for (int k = 0; k <= i % 3; k++)
+            wire_sendf(&dying, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"seq.create\",\"params\":"
+                               "{\"on_disconnect\":\"free\"}}");
+        wire_close(&dying);
+    }
+    for (int i = 0;; i++) {
+        cJSON *stats = wire_call(&w, "server.stats", NULL);
+        bool clean = json_is(stats, "result.sequences.live", "0") &&
+                     json_is(stats, "result.connections.open", "1");
+        cJSON_Delete(stats);
+        if (clean) break;
+        ck_assert_int_lt(i, 500);
+        usleep(10000);
+    }
+    finish();
+}
+END_TEST
+
 /* Goal: the budget of device memory and the number of sequences are refused with their errors, and
  * what is freed can be taken again. */
 START_TEST(budgets_are_kept)
@@ -303,6 +327,7 @@ int main(void)
     tcase_add_test(tests, lists_come_in_pages);
     tcase_add_test(tests, ttl_frees);
     tcase_add_test(tests, disconnect_frees);
+    tcase_add_test(tests, disconnect_during_create);
     tcase_add_test(tests, budgets_are_kept);
     tcase_add_test(tests, connections_are_limited);
     suite_add_tcase(suite, tests);
