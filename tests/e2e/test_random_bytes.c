@@ -1,5 +1,6 @@
 /* Random streams: requests in any order, some bytes changed, cut anywhere, clients that leave at
  * any moment. The seed is printed; TKV_TEST_SEED repeats it. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ static uint64_t state;
 
 static unsigned below(unsigned n)
 {
+    assert(n > 0);
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
