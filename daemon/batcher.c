@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "daemon/core_impl.h"
 
-/* One batch on the device and one behind it, so that the device need not wait for the loop. */
+/* One batch on the device; a full one may queue behind it, since it will not get any fuller. */
 enum { IN_FLIGHT_MAX = 2 };
 
 /* --- admission -------------------------------------------------------------------------------- */
@@ -343,7 +343,22 @@ static enum tkv_fault take_fault(struct tkv_core *core)
     return fault;
 }
 
-static void launch(struct tkv_core *core)
+/* What was taken stands first again, in its order. */
+static void put_back(struct tkv_core *core, struct tkv_op_list *list)
+{
+    list->tail->next = core->gathering.head;
+    *(core->gathering.head != NULL ? &core->gathering.head->prev : &core->gathering.tail) =
+        list->tail;
+    core->gathering.head = list->head;
+    for (const struct tkv_op *op = list->head; op != NULL; op = op->next) {
+        core->gathering_items += op->n_seqs;
+        if (op == list->tail) break;
+    }
+}
+
+/* Whether a batch went out. Without host memory for one, what is in flight will give some back;
+ * where nothing is, the requests fail. */
+static bool launch(struct tkv_core *core)
 {
     struct tkv_op_list list = {0};
     uint32_t n_ops;
@@ -351,8 +366,11 @@ static void launch(struct tkv_core *core)
     size_t items = take_ops(core, &list, &n_ops);
     struct tkv_batch *b = tkv_batch_open(model, (uint32_t)items, n_ops);
     if (b == NULL) {
-        fail_all(core, &list);
-        return;
+        if (core->in_flight > 0)
+            put_back(core, &list);
+        else
+            fail_all(core, &list);
+        return false;
     }
     for (struct tkv_op *op = list.head; op != NULL; op = op->next)
         put_items(b, op);
@@ -363,22 +381,25 @@ static void launch(struct tkv_core *core)
     b->job.complete = complete_batch;
     core->in_flight++;
     tkv_engine_submit(core->engine, &b->job);
+    return true;
 }
 
 uint64_t tkv_batcher_deadline_us(const struct tkv_core *core)
 {
-    if (core->gathering.head == NULL || core->in_flight >= IN_FLIGHT_MAX) return UINT64_MAX;
+    if (core->gathering.head == NULL || core->in_flight > 0) return UINT64_MAX;
     return core->gathering.head->admitted_us + core->config->batch_max_delay_us;
 }
 
-/* An idle device is never kept waiting, unless the configuration asks to wait for company. */
+/* An idle device is never kept waiting, unless the configuration asks to wait for company. While it
+ * is busy, arrivals gather. */
 void tkv_batcher_flush(struct tkv_core *core)
 {
-    while (core->gathering.head != NULL && core->in_flight < IN_FLIGHT_MAX) {
+    bool went = true;
+    while (went && core->gathering.head != NULL && core->in_flight < IN_FLIGHT_MAX) {
         bool full = core->gathering_items >= core->config->batch_max_items;
-        bool waited = core->config->batch_max_delay_us == 0 || core->in_flight > 0 ||
-                      tkv_now_us() >= tkv_batcher_deadline_us(core);
-        if (!full && !waited) return;
-        launch(core);
+        bool waited =
+            core->config->batch_max_delay_us == 0 || tkv_now_us() >= tkv_batcher_deadline_us(core);
+        if (!full && (core->in_flight > 0 || !waited)) return;
+        went = launch(core);
     }
 }

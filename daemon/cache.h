@@ -6,12 +6,22 @@
 
 #include "daemon/engine.h"
 
+enum { TKV_TRUNCATIONS_MAX = 16 };
+
+/* After batch `batch`, everything at or past `len` may have been written again. */
+struct tkv_truncation {
+    uint64_t batch;
+    uint32_t len;
+};
+
 struct tkv_cache {
     struct tkv_job job; /* first; the allocation, later the release */
     struct tkv_memory mem;
     size_t bytes;        /* mapped bytes, what the budget is charged */
     uint64_t generation; /* unique for the life of the process */
     uint32_t refs;
+    struct tkv_truncation truncations[TKV_TRUNCATIONS_MAX]; /* both members ascend */
+    uint32_t n_truncations;
     void *owner; /* whoever waits for the allocation */
 };
 
@@ -22,5 +32,13 @@ struct tkv_cache *tkv_cache_open(size_t bytes, uint64_t generation);
 /* Turns a cache with memory and no reference into the job that releases it; job.complete is the
  * caller's to set, and frees the struct with free(). */
 struct tkv_job *tkv_cache_release_job(struct tkv_cache *cache);
+
+/* Notes that positions from len on may be written again by batches after `batch`. What is noted
+ * stays with the memory: who still reads it after its sequence is gone must know, too. */
+void tkv_cache_truncated(struct tkv_cache *cache, uint64_t batch, uint32_t len);
+
+/* Whether positions up to `end` that `batch` wrote may have been written again since. Errs on the
+ * side of true. */
+bool tkv_cache_superseded(const struct tkv_cache *cache, uint64_t batch, uint32_t end);
 
 #endif

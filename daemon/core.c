@@ -137,6 +137,36 @@ static void free_outcome(enum tkv_method method, struct tkv_item_error *item_err
     if (method == TKV_METHOD_SEQ_LIST) free(states);
 }
 
+static void enter(struct tkv_core *core, struct tkv_op *op)
+{
+    op->newer = NULL;
+    op->older = core->newest;
+    *(core->newest != NULL ? &core->newest->newer : &core->oldest) = op;
+    core->newest = op;
+    core->under_way++;
+}
+
+static void leave(struct tkv_core *core, struct tkv_op *op)
+{
+    assert(core->under_way > 0);
+    *(op->older != NULL ? &op->older->newer : &core->oldest) = op->newer;
+    *(op->newer != NULL ? &op->newer->older : &core->newest) = op->older;
+    core->under_way--;
+}
+
+static bool only_looks(const struct tkv_op *op)
+{
+    return op->method == TKV_METHOD_DEBUG_VERIFY || op->method == TKV_METHOD_DEBUG_SELFTEST;
+}
+
+bool tkv_core_is_oldest(const struct tkv_op *op)
+{
+    for (op = op->older; op != NULL; op = op->older) {
+        if (!only_looks(op)) return false;
+    }
+    return true;
+}
+
 void tkv_core_finish(struct tkv_core *core, struct tkv_op *op)
 {
     bool listed = op->method == TKV_METHOD_SEQ_LIST, appended = op->method == TKV_METHOD_SEQ_APPEND;
@@ -145,8 +175,8 @@ void tkv_core_finish(struct tkv_core *core, struct tkv_op *op)
     struct tkv_append_target *targets = op->targets;
     uint64_t *lens = appended ? op->result.appended.lens : NULL;
     struct tkv_seq_state *states = listed ? op->result.list.states : NULL;
-    assert(core->under_way > 0 && !op->waiting);
-    core->under_way--;
+    assert(!op->waiting);
+    leave(core, op);
     if (op->method == TKV_METHOD_SEQ_APPEND) {
         tkv_staging_unref(op->block);
         op->block = NULL;
@@ -164,6 +194,10 @@ void tkv_core_fail(struct tkv_core *core, struct tkv_op *op, enum tkv_status st,
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     tkv_error_set(&op->error, st, "%s", text);
+    if (st == TKV_ENOMEM) { /* of the host: nobody counts it, but there was less than was needed */
+        tkv_error_number(&op->error, needed, 1);
+        tkv_error_number(&op->error, available, 0);
+    }
     if (op->n_seqs == 1) tkv_error_number(&op->error, seq, op->seqs[0]);
     tkv_core_finish(core, op);
 }
@@ -319,13 +353,14 @@ static void touch(struct tkv_core *core, const struct tkv_op *op)
 
 static void start(struct tkv_core *core, struct tkv_op *op)
 {
-    core->under_way++;
+    enter(core, op);
     if (!must_wait(core, op)) {
         run(core, op);
         return;
     }
-    if (!start_waiting(core, op))
-        tkv_core_fail(core, op, TKV_ENOMEM, "no host memory to wait with");
+    if (start_waiting(core, op)) return;
+    drop_placeholders(core, op->seqs, op->n_seqs);
+    tkv_core_fail(core, op, TKV_ENOMEM, "no host memory to wait with");
 }
 
 void tkv_core_submit(struct tkv_core *core, struct tkv_op *op)
@@ -342,7 +377,7 @@ void tkv_core_submit(struct tkv_core *core, struct tkv_op *op)
     if (op->method == TKV_METHOD_SEQ_LIST) op->result.list.states = NULL;
     fill_names(op);
     if (core->draining || tkv_core_failed(core)) {
-        core->under_way++;
+        enter(core, op);
         if (tkv_core_failed(core))
             tkv_core_fail(core, op, TKV_EDEVICE, "the device is lost; the daemon is going down");
         else
@@ -360,15 +395,11 @@ static void free_op(struct tkv_op *op)
     free(op);
 }
 
-void tkv_core_free_later(struct tkv_core *core, const struct tkv_sequence *seq,
-                         _Atomic uint64_t *count)
+void tkv_core_free_later(struct tkv_core *core, struct tkv_sequence *seq, _Atomic uint64_t *count)
 {
-    struct tkv_op *op = calloc(1, sizeof *op);
-    if (op == NULL) {
-        tkv_log(TKV_LOG_ERROR, "free_failed", "seq=%llu reason=out_of_memory",
-                (unsigned long long)seq->id);
-        return;
-    }
+    struct tkv_op *op = seq->reaper;
+    if (op == NULL) return; /* it is on its way already */
+    seq->reaper = NULL;
     op->method = TKV_METHOD_SEQ_FREE;
     op->done = free_op;
     op->generation = seq->cache->generation;
@@ -422,13 +453,15 @@ void tkv_core_poll(struct tkv_core *core)
     complete_all(core, core->checker);
     if (core->waiting.head != NULL) run_waiting(core);
     tkv_batcher_flush(core);
+    tkv_verify_next(core);
 }
 
 void tkv_core_turn(struct tkv_core *core)
 {
     if (tkv_leases_deadline_ms(&core->leases) != UINT64_MAX) expire(core, tkv_now_ms());
-    tkv_batcher_flush(core);
     if (core->waiting.head != NULL) run_waiting(core);
+    tkv_batcher_flush(core);
+    tkv_verify_next(core);
 }
 
 uint64_t tkv_core_deadline_us(const struct tkv_core *core)
@@ -449,17 +482,19 @@ bool tkv_core_idle(const struct tkv_core *core)
     return core->under_way == 0;
 }
 
-static bool hangs(const struct tkv_core *core)
+static bool hangs(const struct tkv_core *core, const struct tkv_engine *engine)
 {
-    uint64_t since = tkv_engine_busy_since_ns(core->engine);
+    uint64_t since = tkv_engine_busy_since_ns(engine);
     uint64_t limit_ns = (uint64_t)core->config->limits_device_ms * 1000000u;
     uint64_t now = tkv_now_ns();
     return since != 0 && now > since && now - since > limit_ns;
 }
 
-bool tkv_core_failed(const struct tkv_core *core)
+bool tkv_core_failed(struct tkv_core *core)
 {
-    return tkv_engine_failed(core->engine) || tkv_engine_failed(core->checker) || hangs(core);
+    if (tkv_engine_failed(core->engine) || tkv_engine_failed(core->checker)) return true;
+    if (!core->lost) core->lost = hangs(core, core->engine) || hangs(core, core->checker);
+    return core->lost;
 }
 
 struct tkv_staging_pool *tkv_core_staging(struct tkv_core *core)
@@ -492,13 +527,17 @@ struct tkv_staging *tkv_core_take_block(struct tkv_core *core, size_t bytes,
     struct tkv_staging *block = NULL;
     enum tkv_status st = tkv_staging_take(core->pool, bytes, &block);
     if (st == TKV_OK) return block;
+    core->lost = core->lost || st == TKV_EDEVICE;
     if (st == TKV_EOVERLOADED) {
         tkv_error_set(error, st, "requests under way hold all of limits.staging_bytes (%llu)",
                       (unsigned long long)core->config->limits_staging_bytes);
         tkv_error_number(error, retry_after_ms, 10);
-    } else {
+    } else if (st == TKV_ENOMEM) {
         tkv_error_set(error, st, "no host memory for a payload of %zu bytes", bytes);
         tkv_error_number(error, needed, bytes);
+        tkv_error_number(error, available, 0);
+    } else {
+        tkv_error_set(error, st, "the device gave no memory for a payload of %zu bytes", bytes);
     }
     return NULL;
 }

@@ -85,8 +85,9 @@ struct tkv_op {
     struct tkv_append_target *targets; /* append: [n_seqs], once admitted */
     uint32_t first_item;               /* append: in its batch */
     uint32_t layer_begin, layer_end;
-    enum tkv_dtype dtype; /* append: of the source */
-    struct tkv_op *prev, *next;
+    enum tkv_dtype dtype;         /* append: of the source */
+    struct tkv_op *prev, *next;   /* in the list that it waits in */
+    struct tkv_op *older, *newer; /* among all that are under way, as submitted */
 };
 
 /* Starts the engine on dev, which the core owns from here on (also when this fails). wake(arg) is
@@ -123,7 +124,7 @@ bool tkv_core_idle(const struct tkv_core *core);
 
 /* Whether the device is lost (or hangs): everything is answered TKV_EDEVICE, the process must exit.
  */
-bool tkv_core_failed(const struct tkv_core *core);
+bool tkv_core_failed(struct tkv_core *core);
 
 struct tkv_staging_pool *tkv_core_staging(struct tkv_core *core);
 struct tkv_stats *tkv_core_stats(struct tkv_core *core);

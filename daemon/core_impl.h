@@ -29,10 +29,13 @@ struct tkv_core {
     struct tkv_journal journal;
     struct tkv_stats stats;
 
-    struct tkv_op_list waiting; /* for an earlier operation on a sequence */
-    size_t under_way;           /* operations submitted and not yet done */
-    size_t caches_leaving;      /* releases under way */
-    uint64_t scan;              /* number of the last walk over `waiting` */
+    struct tkv_op_list waiting;     /* for an earlier operation on a sequence */
+    struct tkv_op_list verifying;   /* verifications, the first one perhaps at work */
+    bool checker_busy;              /* it is */
+    struct tkv_op *oldest, *newest; /* operations under way, in order of submission */
+    size_t under_way;               /* how many */
+    size_t caches_leaving;          /* releases under way */
+    uint64_t scan;                  /* number of the last walk over `waiting` */
 
     struct tkv_op_list gathering; /* admitted appends without a batch */
     size_t gathering_items;
@@ -48,6 +51,8 @@ struct tkv_core {
     uint64_t newest_generation;
     uint64_t budget, cache_bytes;
     bool draining;
+    bool
+        lost; /* the device hangs, or failed outside of a job; one that comes back is not trusted */
 };
 
 void tkv_op_push(struct tkv_op_list *list, struct tkv_op *op);
@@ -60,6 +65,13 @@ void tkv_core_finish(struct tkv_core *core, struct tkv_op *op);
 void tkv_core_fail(struct tkv_core *core, struct tkv_op *op, enum tkv_status st, const char *fmt,
                    ...) __attribute__((format(printf, 4, 5)));
 
+/* Whether everything that was submitted before op is done, but for debug methods: they look, and
+ * change nothing. */
+bool tkv_core_is_oldest(const struct tkv_op *op);
+
+/* Starts the verification that is next, where it may. */
+void tkv_verify_next(struct tkv_core *core);
+
 /* The LIVE sequence of an id, or NULL. */
 struct tkv_sequence *tkv_core_live(struct tkv_core *core, uint64_t id);
 
@@ -69,9 +81,8 @@ void tkv_core_drop_if_unused(struct tkv_core *core, struct tkv_sequence *seq);
 /* Frees a LIVE sequence with nothing in flight. */
 void tkv_core_free_sequence(struct tkv_core *core, struct tkv_sequence *seq);
 
-/* Frees a sequence by an operation of the core's own, behind what was asked before. */
-void tkv_core_free_later(struct tkv_core *core, const struct tkv_sequence *seq,
-                         _Atomic uint64_t *count);
+/* Frees a sequence by its reaper, an operation of the core's own, behind what was asked before. */
+void tkv_core_free_later(struct tkv_core *core, struct tkv_sequence *seq, _Atomic uint64_t *count);
 
 /* Drops a reference; the last one submits the release. */
 void tkv_core_cache_unref(struct tkv_core *core, struct tkv_cache *cache);

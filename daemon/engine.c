@@ -148,3 +148,8 @@ uint64_t tkv_engine_busy_since_ns(const struct tkv_engine *engine)
 {
     return atomic_load(&((struct tkv_engine *)engine)->busy_since_ns);
 }
+
+void tkv_engine_progress(struct tkv_engine *engine)
+{
+    atomic_store(&engine->busy_since_ns, tkv_now_ns());
+}

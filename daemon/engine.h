@@ -44,7 +44,11 @@ struct tkv_job *tkv_engine_done(struct tkv_engine *engine);
 /* Whether a sticky device error has been seen. Any thread. */
 bool tkv_engine_failed(const struct tkv_engine *engine);
 
-/* Since when the job under way has been running, as tkv_now_ns(); 0: none is. Any thread. */
+/* Engine thread, from a job that takes long: it is making progress. */
+void tkv_engine_progress(struct tkv_engine *engine);
+
+/* Since when the job under way has been running, or made progress last, as tkv_now_ns(); 0: none
+ * is. Any thread. */
 uint64_t tkv_engine_busy_since_ns(const struct tkv_engine *engine);
 
 #endif

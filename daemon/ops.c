@@ -156,8 +156,14 @@ static struct tkv_sequence *fresh_entry(struct tkv_core *core, struct tkv_op *op
     struct tkv_sequence *seq = tkv_sequences_find(core->sequences, op->seq);
     if (seq == NULL) seq = tkv_sequences_add(core->sequences, op->seq);
     if (seq == NULL) return NULL;
-    const char *label = op->request->params.seq_create.label;
-    if (tkv_sequence_init(seq, model, capacity, label) == TKV_OK) return seq;
+    const struct tkv_seq_create *p = &op->request->params.seq_create;
+    bool mortal = p->free_on_disconnect || p->ttl_ms.given;
+    if (tkv_sequence_init(seq, model, capacity, p->label) == TKV_OK) {
+        /* taken now, so that no lack of memory can keep it alive later */
+        seq->reaper = mortal ? calloc(1, sizeof *seq->reaper) : NULL;
+        if (!mortal || seq->reaper != NULL) return seq;
+        tkv_sequence_reset(seq);
+    }
     tkv_core_drop_if_unused(core, seq);
     return NULL;
 }

@@ -63,8 +63,9 @@ static bool fill_range(struct tkv_core *core, struct tkv_op *op, const struct tk
     uint32_t begin = p->layers.given ? p->layers.begin : 0;
     uint32_t end = p->layers.given ? p->layers.end : r->geom.n_layers;
     if (end > r->geom.n_layers) {
-        tkv_core_fail(core, op, TKV_ERANGE, "layers [%u, %u) of a model with %u layers", begin, end,
-                      r->geom.n_layers);
+        tkv_error_param(&op->error, "layers", "layers [%u, %u) of a model with %u layers", begin,
+                        end, r->geom.n_layers);
+        tkv_core_finish(core, op);
         return false;
     }
     uint32_t len = seq->committed[begin];

@@ -58,10 +58,23 @@ static bool affordable(struct rerun_run *run, struct part part)
     return fits && bytes / 4 <= limit;
 }
 
-/* The windowed findings about the kernel give way to those of the whole caches. */
+static bool same_plane(const struct tkv_found *a, const struct tkv_found *b)
+{
+    return a->item == b->item && a->divergence.layer == b->divergence.layer &&
+           a->divergence.is_v == b->divergence.is_v && a->divergence.live == b->divergence.live;
+}
+
+/* The windowed findings about the kernel give way to those of the whole caches, but for what they
+ * know of the live ones. */
 static void replace_findings(struct tkv_rerun *r, size_t from, size_t to)
 {
     size_t kept = from;
+    for (size_t i = to; i < r->n_found; i++) {
+        for (size_t k = from; k < to; k++) {
+            if (!same_plane(&r->found[i], &r->found[k])) continue;
+            r->found[i].divergence.detail.live = r->found[k].divergence.detail.live;
+        }
+    }
     for (size_t i = from; i < to; i++) {
         if (r->found[i].divergence.live) r->found[kept++] = r->found[i];
     }

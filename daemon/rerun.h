@@ -20,6 +20,7 @@ struct tkv_recheck_item {
     bool selected;           /* differences of it are reported */
     struct tkv_cache *cache; /* its live cache, referenced; NULL: not compared with it */
     bool kernel_differs, live_differs;
+    bool superseded; /* a truncation may explain its live difference: it does not count */
 };
 
 struct tkv_found {
@@ -29,8 +30,9 @@ struct tkv_found {
 
 struct tkv_rerun {
     struct tkv_device *dev;
-    struct tkv_engine *engine; /* of the live caches */
-    size_t scratch_bytes;      /* what scratch memory may take */
+    struct tkv_engine *engine;  /* of the live caches */
+    struct tkv_engine *checker; /* whose thread this is; it is told of progress */
+    size_t scratch_bytes;       /* what scratch memory may take */
     struct tkv_batch **batches;
     struct tkv_recheck_item **items; /* [n_batches][batch's n] */
     size_t n_batches;

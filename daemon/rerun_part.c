@@ -284,25 +284,76 @@ static enum tkv_status explain(struct rerun_run *run, const struct part *part,
     return TKV_OK;
 }
 
-/* All planes of one item, expected against other. Items that nobody asked for, and planes whose
- * like has been listed often enough, are only counted. */
-static enum tkv_status compare_item(struct rerun_run *run, const struct part *part,
-                                    const struct part_item *p, const uint8_t *expected,
-                                    const uint8_t *other, bool live)
+/* The finding about the kernel that is listed for a plane, or NULL. */
+static struct tkv_found *kernel_finding(struct tkv_rerun *r, uint32_t batch, uint32_t item,
+                                        uint32_t layer, bool is_v)
 {
-    struct tkv_recheck_item *about = &run->r->items[part->batch][p->index];
+    for (size_t i = r->n_found; i-- > 0 && r->found[i].batch == batch;) {
+        const struct tkv_divergence *d = &r->found[i].divergence;
+        if (r->found[i].item == item && d->layer == layer && d->is_v == is_v && !d->live)
+            return &r->found[i];
+    }
+    return NULL;
+}
+
+/* Differing bytes of an item's planes into run->counts, and their sum. */
+static enum tkv_status count_planes(struct rerun_run *run, const struct part_item *p, bool live,
+                                    const uint8_t *expected, const uint8_t *other, uint64_t *sum)
+{
     size_t bytes = live ? p->live_plane_bytes : p->plane_bytes;
     size_t planes = (size_t)p->item.layer_end * TKV_KV;
-    if (!about->selected || (live && (about->kernel_differs || bytes == 0))) return TKV_OK;
     if (!counts_room(run, planes)) return TKV_ENOMEM;
     enum tkv_status st =
         tkv_compare_planes(run->r->dev, expected, other, bytes, planes, run->counts);
-    for (size_t i = 0; i < planes && st == TKV_OK; i++) {
-        if (run->counts[i] == 0) continue;
-        *(live ? &about->live_differs : &about->kernel_differs) = true;
-        if (run->r->n_found >= (size_t)2 * TKV_DIVERGENCES_MAX) continue;
-        st = fetch_planes(run, expected + i * bytes, other + i * bytes, bytes);
-        if (st == TKV_OK) st = explain(run, part, p, i, live);
+    for (size_t i = 0; i < planes && st == TKV_OK; i++)
+        *sum += run->counts[i];
+    return st;
+}
+
+/* A plane that differs becomes a finding; past the limit of the list it is only counted. */
+static enum tkv_status list_plane(struct rerun_run *run, const struct part *part,
+                                  const struct part_item *p, size_t plane, bool live,
+                                  const uint8_t *expected, const uint8_t *other)
+{
+    size_t bytes = live ? p->live_plane_bytes : p->plane_bytes;
+    if (run->r->n_found >= (size_t)2 * TKV_DIVERGENCES_MAX) return TKV_OK;
+    enum tkv_status st = fetch_planes(run, expected + plane * bytes, other + plane * bytes, bytes);
+    return st == TKV_OK ? explain(run, part, p, plane, live) : st;
+}
+
+/* Per item against batched, all planes of one item. Adds its differing bytes to *sum. */
+static enum tkv_status compare_item(struct rerun_run *run, const struct part *part,
+                                    const struct part_item *p, const uint8_t *expected,
+                                    const uint8_t *other, uint64_t *sum)
+{
+    struct tkv_recheck_item *about = &run->r->items[part->batch][p->index];
+    enum tkv_status st = count_planes(run, p, false, expected, other, sum);
+    for (size_t i = 0; i < (size_t)p->item.layer_end * TKV_KV && st == TKV_OK; i++) {
+        if (run->counts[i] == 0 || !about->selected) continue;
+        about->kernel_differs = true;
+        st = list_plane(run, part, p, i, false, expected, other);
+    }
+    return st;
+}
+
+/* Per item against live. Where the kernel differs already, its finding says so of the live cache.
+ */
+static enum tkv_status compare_live_item(struct rerun_run *run, const struct part *part,
+                                         const struct part_item *p, const uint8_t *expected,
+                                         const uint8_t *live)
+{
+    struct tkv_recheck_item *about = &run->r->items[part->batch][p->index];
+    uint64_t sum = 0;
+    enum tkv_status st = count_planes(run, p, true, expected, live, &sum);
+    about->live_differs = about->live_differs || sum > 0;
+    for (size_t i = 0; i < (size_t)p->item.layer_end * TKV_KV && st == TKV_OK; i++) {
+        struct tkv_found *kernel =
+            kernel_finding(run->r, part->batch, p->index, p->first_layer + (uint32_t)(i / TKV_KV),
+                           i % TKV_KV == TKV_V);
+        if (kernel != NULL)
+            kernel->divergence.detail.live = run->counts[i] > 0 ? "differs" : "right";
+        else if (run->counts[i] > 0)
+            st = list_plane(run, part, p, i, true, expected, live);
     }
     return st;
 }
@@ -311,7 +362,10 @@ static enum tkv_status compare_item(struct rerun_run *run, const struct part *pa
 static enum tkv_status report_guard(struct rerun_run *run, const struct part *part, uint64_t bytes)
 {
     const struct tkv_batch *b = run->r->batches[part->batch];
-    const struct part_item *p = &part->items[part->n_items - 1];
+    const struct part_item *p = &part->items[0];
+    for (uint32_t i = 0; i < part->n_items; i++) {
+        if (run->r->items[part->batch][part->items[i].index].selected) p = &part->items[i];
+    }
     struct tkv_found *f = new_finding(run->r);
     if (f == NULL) return TKV_ENOMEM;
     f->batch = part->batch;
@@ -334,14 +388,12 @@ static enum tkv_status compare_paths(struct rerun_run *run, const struct part *p
     const uint8_t *expected = expected_side(run), *other = other_side(run, part);
     enum tkv_status st = differing_bytes(run, expected, other, part->span, &differing);
     if (st != TKV_OK || differing == 0) return st;
-    bool explained = false;
+    uint64_t inside = 0;
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
         const struct part_item *p = &part->items[i];
-        struct tkv_recheck_item *about = &run->r->items[part->batch][p->index];
-        st = compare_item(run, part, p, expected + p->offset, other + p->offset, false);
-        explained = explained || about->kernel_differs || !about->selected;
+        st = compare_item(run, part, p, expected + p->offset, other + p->offset, &inside);
     }
-    return st != TKV_OK || explained ? st : report_guard(run, part, differing);
+    return st != TKV_OK || differing <= inside ? st : report_guard(run, part, differing - inside);
 }
 
 /* --- the third way: the live caches ----------------------------------------------------------- */
@@ -447,6 +499,14 @@ static enum tkv_status gather_expected(struct rerun_run *run, const struct part 
     return st == TKV_OK ? tkv_device_sync(dev) : st;
 }
 
+static bool any_differs(const struct rerun_run *run, const struct part *part)
+{
+    for (uint32_t i = 0; i < part->n_items; i++) {
+        if (run->r->items[part->batch][part->items[i].index].kernel_differs) return true;
+    }
+    return false;
+}
+
 static enum tkv_status compare_live(struct rerun_run *run, const struct part *part)
 {
     uint64_t differing;
@@ -457,16 +517,18 @@ static enum tkv_status compare_live(struct rerun_run *run, const struct part *pa
     if (st == TKV_OK) st = gather_expected(run, part);
     if (st == TKV_OK) st = read_live(run, part);
     if (st == TKV_OK) st = differing_bytes(run, expected, live, part->live_span, &differing);
-    if (st != TKV_OK || differing == 0) return st;
+    if (st != TKV_OK || (differing == 0 && !any_differs(run, part))) return st;
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
         const struct part_item *p = &part->items[i];
-        st = compare_item(run, part, p, expected + p->live_offset, live + p->live_offset, true);
+        if (p->live_plane_bytes == 0) continue;
+        st = compare_live_item(run, part, p, expected + p->live_offset, live + p->live_offset);
     }
     return st;
 }
 
 enum tkv_status tkv_part_run(struct rerun_run *run, struct part *part)
 {
+    tkv_engine_progress(run->r->checker);
     enum tkv_status st = run_both(run, part);
     if (st == TKV_OK) st = compare_paths(run, part);
     if (st == TKV_OK) st = compare_live(run, part);

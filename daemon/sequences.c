@@ -7,6 +7,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "daemon/cache.h"
 #include "proto/request.h"
 
 struct entry {
@@ -156,7 +157,6 @@ enum tkv_status tkv_sequence_init(struct tkv_sequence *seq, const struct tkv_mod
     seq->reserved = seq->committed + model->geom.n_layers;
     seq->model = model;
     seq->capacity = capacity;
-    seq->n_truncations = 0;
     seq->appends = 0;
     seq->ttl_ms = 0;
     return TKV_OK;
@@ -166,6 +166,8 @@ void tkv_sequence_reset(struct tkv_sequence *seq)
 {
     free(seq->committed);
     free(seq->label);
+    free(seq->reaper);
+    seq->reaper = NULL;
     seq->committed = seq->reserved = NULL;
     seq->label = NULL;
 }
@@ -188,21 +190,6 @@ bool tkv_lens_equal(const uint32_t *lens, uint32_t begin, uint32_t end, uint32_t
     return true;
 }
 
-/* Later truncations to a shorter length make earlier ones to a longer one irrelevant; when the list
- * is full its two oldest are merged into one that covers both. */
-static void remember_truncation(struct tkv_sequence *seq, uint64_t batch, uint32_t len)
-{
-    struct tkv_truncation *t = seq->truncations;
-    while (seq->n_truncations > 0 && t[seq->n_truncations - 1].len >= len)
-        seq->n_truncations--;
-    if (seq->n_truncations == TKV_TRUNCATIONS_MAX) {
-        t[1].len = t[0].len;
-        memmove(t, t + 1, (TKV_TRUNCATIONS_MAX - 1) * sizeof *t);
-        seq->n_truncations--;
-    }
-    t[seq->n_truncations++] = (struct tkv_truncation){batch, len};
-}
-
 void tkv_sequence_truncate(struct tkv_sequence *seq, uint32_t len, uint64_t batch)
 {
     bool shorter = false;
@@ -212,7 +199,7 @@ void tkv_sequence_truncate(struct tkv_sequence *seq, uint32_t len, uint64_t batc
         seq->committed[l] = seq->reserved[l] = len;
         shorter = true;
     }
-    if (shorter) remember_truncation(seq, batch, len);
+    if (shorter) tkv_cache_truncated(seq->cache, batch, len);
 }
 
 void tkv_sequence_roll_back(struct tkv_sequence *seq, uint64_t batch)
@@ -220,14 +207,6 @@ void tkv_sequence_roll_back(struct tkv_sequence *seq, uint64_t batch)
     assert(seq->appending == 0);
     for (uint32_t l = 0; l < seq->model->geom.n_layers; l++)
         seq->reserved[l] = seq->committed[l];
-    remember_truncation(seq, batch, tkv_sequence_len(seq));
+    tkv_cache_truncated(seq->cache, batch, tkv_sequence_len(seq));
     seq->broken = false;
-}
-
-bool tkv_sequence_superseded(const struct tkv_sequence *seq, uint64_t batch, uint32_t end)
-{
-    for (uint32_t i = 0; i < seq->n_truncations; i++) {
-        if (seq->truncations[i].batch >= batch) return seq->truncations[i].len < end;
-    }
-    return false;
 }

@@ -21,6 +21,7 @@ struct tkv_model {
 
 struct tkv_cache;  /* cache.h */
 struct tkv_client; /* core.h */
+struct tkv_op;     /* core.h */
 
 /* X(state, may become). ABSENT: only requests that wait name it. */
 #define TKV_SEQUENCE_STATES(X)                                       \
@@ -32,14 +33,6 @@ enum tkv_sequence_state {
 #define X(state, moves) TKV_SEQUENCE_##state,
     TKV_SEQUENCE_STATES(X)
 #undef X
-};
-
-enum { TKV_TRUNCATIONS_MAX = 16 };
-
-/* After batch `batch`, everything at or past `len` may have been written again. */
-struct tkv_truncation {
-    uint64_t batch;
-    uint32_t len;
 };
 
 struct tkv_sequences;
@@ -58,9 +51,8 @@ struct tkv_sequence {
     uint64_t ttl_ms;                /* 0: none */
     uint64_t named_ms;              /* when a request last named it */
     uint64_t appends;
-    uint64_t blocked_scan; /* see core.c: the last scan in which it was blocked */
-    struct tkv_truncation truncations[TKV_TRUNCATIONS_MAX]; /* both members ascend */
-    uint32_t n_truncations;
+    uint64_t blocked_scan;     /* see core.c: the last scan in which it was blocked */
+    struct tkv_op *reaper;     /* frees it when its time comes; NULL: nobody does */
     struct tkv_client *client; /* frees it when it goes away; NULL: keep */
     struct tkv_sequence *client_prev, *client_next;
     size_t slot;      /* its place in the listing */
@@ -110,9 +102,5 @@ void tkv_sequence_truncate(struct tkv_sequence *seq, uint32_t len, uint64_t batc
 /* After a failure, with nothing in flight any more: reserved lengths are the committed ones again,
  * and what batches up to `batch` wrote beyond them may be written again. */
 void tkv_sequence_roll_back(struct tkv_sequence *seq, uint64_t batch);
-
-/* Whether positions up to `end` that `batch` wrote may have been written again since. Errs on the
- * side of true. */
-bool tkv_sequence_superseded(const struct tkv_sequence *seq, uint64_t batch, uint32_t end);
 
 #endif

@@ -17,6 +17,9 @@
 struct verify_job {
     struct tkv_job job; /* first */
     struct tkv_op *op;
+    uint64_t *seqs; /* named ones, ascending; n_seqs 0: all */
+    bool *seen;     /* [n_seqs] it exists, or is in the journal */
+    size_t n_seqs;
     struct tkv_rerun rerun;
     struct tkv_verify_report report;
     uint64_t started_us;
@@ -31,12 +34,30 @@ static enum tkv_status run_verify_job(struct tkv_job *job, struct tkv_device *de
 
 /* --- what is checked -------------------------------------------------------------------------- */
 
-static bool wanted(const struct tkv_debug_verify *p, uint64_t seq)
+static int ascending(const void *a, const void *b)
 {
-    for (size_t i = 0; i < p->m; i++) {
-        if (p->seqs[i] == seq) return true;
-    }
-    return p->m == 0;
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static bool sort_names(struct verify_job *v, const struct tkv_debug_verify *p)
+{
+    v->n_seqs = p->m;
+    v->seqs = malloc((p->m + 1) * sizeof *v->seqs);
+    v->seen = calloc(p->m + 1, sizeof *v->seen);
+    if (v->seqs == NULL || v->seen == NULL) return false;
+    if (p->m > 0) memcpy(v->seqs, p->seqs, p->m * sizeof *v->seqs);
+    qsort(v->seqs, v->n_seqs, sizeof *v->seqs, ascending);
+    return true;
+}
+
+static bool wanted(struct verify_job *v, uint64_t seq)
+{
+    if (v->n_seqs == 0) return true;
+    const uint64_t *found = bsearch(&seq, v->seqs, v->n_seqs, sizeof *v->seqs, ascending);
+    if (found == NULL) return false;
+    v->seen[found - v->seqs] = true;
+    return true;
 }
 
 /* The live sequence that an item was written to, or NULL. */
@@ -54,7 +75,7 @@ static void select_item(struct tkv_core *core, struct verify_job *v, const struc
     v->report.items_checked++;
     if (seq == NULL) {
         v->report.skipped[TKV_SKIP_FREED]++;
-    } else if (tkv_sequence_superseded(seq, b->id, b->items[i].pos + b->items[i].tokens)) {
+    } else if (tkv_cache_superseded(seq->cache, b->id, b->items[i].pos + b->items[i].tokens)) {
         v->report.skipped[TKV_SKIP_TRUNCATED]++;
     } else {
         out->cache = seq->cache;
@@ -63,13 +84,12 @@ static void select_item(struct tkv_core *core, struct verify_job *v, const struc
 }
 
 /* Takes a recorded batch in where it has a wanted item. */
-static enum tkv_status add_batch(struct tkv_core *core, struct verify_job *v, struct tkv_batch *b,
-                                 const struct tkv_debug_verify *p)
+static enum tkv_status add_batch(struct tkv_core *core, struct verify_job *v, struct tkv_batch *b)
 {
     struct tkv_rerun *r = &v->rerun;
     struct tkv_recheck_item *items = NULL;
     for (uint32_t i = 0; i < b->n; i++) {
-        if (!wanted(p, b->owners[i].seq)) continue;
+        if (!wanted(v, b->owners[i].seq)) continue;
         if (items == NULL) items = calloc(b->n, sizeof *items);
         if (items == NULL) return TKV_ENOMEM;
         select_item(core, v, b, i, &items[i]);
@@ -82,7 +102,8 @@ static enum tkv_status add_batch(struct tkv_core *core, struct verify_job *v, st
     return TKV_OK;
 }
 
-/* The newest batches of the journal, oldest first. */
+/* The newest batches of the journal, oldest first. Older ones are looked at for their names only.
+ */
 static enum tkv_status plan(struct tkv_core *core, struct verify_job *v,
                             const struct tkv_debug_verify *p)
 {
@@ -91,13 +112,14 @@ static enum tkv_status plan(struct tkv_core *core, struct verify_job *v,
     enum tkv_status st = TKV_OK;
     v->rerun.batches = calloc(n + 1, sizeof(struct tkv_batch *));
     v->rerun.items = calloc(n + 1, sizeof(struct tkv_recheck_item *));
-    if (v->rerun.batches == NULL || v->rerun.items == NULL) return TKV_ENOMEM;
+    if (v->rerun.batches == NULL || v->rerun.items == NULL || !sort_names(v, p)) return TKV_ENOMEM;
     for (struct tkv_batch *b = core->journal.oldest; b != NULL && st == TKV_OK; b = b->newer) {
-        if (skip > 0) {
+        for (uint32_t i = 0; skip > 0 && i < b->n; i++)
+            (void)wanted(v, b->owners[i].seq);
+        if (skip > 0)
             skip--;
-            continue;
-        }
-        st = add_batch(core, v, b, p);
+        else
+            st = add_batch(core, v, b);
     }
     v->report.batches_checked = v->rerun.n_batches;
     return st;
@@ -113,6 +135,8 @@ static void close_job(struct tkv_core *core, struct verify_job *v)
         free(r->items[b]);
         tkv_batch_unref(r->batches[b]);
     }
+    free(v->seqs);
+    free(v->seen);
     free(r->batches);
     free(r->items);
     free(r->found);
@@ -121,18 +145,15 @@ static void close_job(struct tkv_core *core, struct verify_job *v)
 }
 
 /* A sequence that neither exists nor is in the journal was never ours to check. */
-static bool all_known(struct tkv_core *core, struct tkv_op *op, const struct tkv_debug_verify *p)
+static bool all_known(struct tkv_core *core, const struct verify_job *v)
 {
-    for (size_t k = 0; k < p->m; k++) {
-        bool known = tkv_core_live(core, p->seqs[k]) != NULL;
-        for (const struct tkv_batch *b = core->journal.oldest; b != NULL && !known; b = b->newer) {
-            for (uint32_t i = 0; i < b->n && !known; i++)
-                known = b->owners[i].seq == p->seqs[k];
-        }
-        if (known) continue;
-        tkv_error_set(&op->error, TKV_ENOTFOUND, "there is no sequence %llu, nor a record of one",
-                      (unsigned long long)p->seqs[k]);
-        tkv_error_number(&op->error, seq, p->seqs[k]);
+    for (size_t k = 0; k < v->n_seqs; k++) {
+        if (v->seen[k] || tkv_core_live(core, v->seqs[k]) != NULL) continue;
+        if (k > 0 && v->seqs[k] == v->seqs[k - 1]) continue;
+        tkv_error_set(&v->op->error, TKV_ENOTFOUND,
+                      "there is no sequence %llu, nor a record of one",
+                      (unsigned long long)v->seqs[k]);
+        tkv_error_number(&v->op->error, seq, v->seqs[k]);
         return false;
     }
     return true;
@@ -140,25 +161,29 @@ static bool all_known(struct tkv_core *core, struct tkv_op *op, const struct tkv
 
 /* --- what stands ------------------------------------------------------------------------------ */
 
-/* Drops what a truncation since the start explains. */
-static void drop_superseded(struct tkv_core *core, struct verify_job *v)
+/* A live difference that a truncation since the start explains proves nothing. Asked of the cache
+ * and not of the sequence, which may be gone by now. */
+static void drop_superseded(struct verify_job *v)
 {
     struct tkv_rerun *r = &v->rerun;
     size_t kept = 0;
     for (size_t b = 0; b < r->n_batches; b++) {
         for (uint32_t i = 0; i < r->batches[b]->n; i++) {
             const struct tkv_append_item *item = &r->batches[b]->items[i];
-            const struct tkv_sequence *seq = written_to(core, &r->batches[b]->owners[i]);
-            if (!r->items[b][i].live_differs || seq == NULL) continue;
-            if (!tkv_sequence_superseded(seq, r->batches[b]->id, item->pos + item->tokens))
+            struct tkv_recheck_item *about = &r->items[b][i];
+            if (!about->live_differs) continue;
+            if (!tkv_cache_superseded(about->cache, r->batches[b]->id, item->pos + item->tokens))
                 continue;
-            r->items[b][i].live_differs = false;
+            about->live_differs = false;
+            about->superseded = true;
             v->report.skipped[TKV_SKIP_TRUNCATED]++;
         }
     }
     for (size_t f = 0; f < r->n_found; f++) {
-        const struct tkv_found *found = &r->found[f];
-        if (found->divergence.live && !r->items[found->batch][found->item].live_differs) continue;
+        struct tkv_found *found = &r->found[f];
+        bool superseded = r->items[found->batch][found->item].superseded;
+        if (found->divergence.live && superseded) continue;
+        if (superseded) found->divergence.detail.live = NULL;
         r->found[kept++] = *found;
     }
     r->n_found = kept;
@@ -230,7 +255,7 @@ static void complete_verify(struct tkv_job *job, void *arg)
     struct verify_job *v = (struct verify_job *)job;
     enum tkv_status st = job->status;
     if (st == TKV_OK) {
-        drop_superseded(core, v);
+        drop_superseded(v);
         st = fill_report(v);
     }
     if (st == TKV_OK) {
@@ -241,29 +266,62 @@ static void complete_verify(struct tkv_job *job, void *arg)
     }
     tkv_core_finish(core, v->op);
     close_job(core, v);
+    core->checker_busy = false;
+    tkv_verify_next(core);
+}
+
+/* --- one at a time ------------------------------------------------------------------------------
+ */
+
+static struct verify_job *new_job(struct tkv_core *core, struct tkv_op *op)
+{
+    const struct tkv_debug_verify *p = &op->request->params.debug_verify;
+    struct verify_job *v = calloc(1, sizeof *v);
+    if (v == NULL) return NULL;
+    uint64_t most = core->config->debug_scratch_bytes;
+    v->op = op;
+    v->started_us = tkv_now_us();
+    v->rerun.engine = core->engine;
+    v->rerun.checker = core->checker;
+    v->rerun.scratch_bytes = (size_t)most;
+    if (p->scratch_bytes.given && p->scratch_bytes.value < most)
+        v->rerun.scratch_bytes = (size_t)p->scratch_bytes.value;
+    v->job = (struct tkv_job){.run = run_verify_job, .complete = complete_verify};
+    return v;
+}
+
+/* Whether the checker got something to do. */
+static bool begin(struct tkv_core *core, struct tkv_op *op)
+{
+    struct verify_job *v = new_job(core, op);
+    if (v == NULL || plan(core, v, &op->request->params.debug_verify) != TKV_OK) {
+        tkv_core_fail(core, op, TKV_ENOMEM, "no host memory for a verification");
+        if (v != NULL) close_job(core, v);
+        return false;
+    }
+    if (!all_known(core, v)) {
+        tkv_core_finish(core, op);
+        close_job(core, v);
+        return false;
+    }
+    core->checker_busy = true;
+    tkv_engine_submit(core->checker, &v->job);
+    return true;
+}
+
+/* One is planned at a time, and only once all that was submitted before it is done: it must see
+ * those appends, and what waits in line must not keep records and caches from leaving. */
+void tkv_verify_next(struct tkv_core *core)
+{
+    struct tkv_op *op;
+    while (!core->checker_busy && (op = core->verifying.head) != NULL && tkv_core_is_oldest(op)) {
+        tkv_op_unlink(&core->verifying, op);
+        begin(core, op);
+    }
 }
 
 void tkv_run_verify(struct tkv_core *core, struct tkv_op *op)
 {
-    const struct tkv_debug_verify *p = &op->request->params.debug_verify;
-    struct verify_job *v = calloc(1, sizeof *v);
-    if (v == NULL || !all_known(core, op, p)) {
-        if (v == NULL) tkv_error_set(&op->error, TKV_ENOMEM, "no host memory for a verification");
-        free(v);
-        tkv_core_finish(core, op);
-        return;
-    }
-    v->op = op;
-    v->started_us = tkv_now_us();
-    v->rerun.engine = core->engine;
-    v->rerun.scratch_bytes = p->scratch_bytes.given ? (size_t)p->scratch_bytes.value
-                                                    : (size_t)core->config->debug_scratch_bytes;
-    if (plan(core, v, p) != TKV_OK) {
-        tkv_error_set(&op->error, TKV_ENOMEM, "no host memory for a verification");
-        tkv_core_finish(core, op);
-        close_job(core, v);
-        return;
-    }
-    v->job = (struct tkv_job){.run = run_verify_job, .complete = complete_verify};
-    tkv_engine_submit(core->checker, &v->job);
+    tkv_op_push(&core->verifying, op);
+    tkv_verify_next(core);
 }

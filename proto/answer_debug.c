@@ -35,6 +35,7 @@ static void put_detail(struct tkv_json *j, const struct tkv_divergence *d)
     put_detail_number(j, "rows", &d->detail.rows);
     put_detail_number(j, "rows_diverging", &d->detail.rows_diverging);
     if (d->detail.layout != NULL) tkv_json_put_string(j, "layout", d->detail.layout);
+    if (d->detail.live != NULL) tkv_json_put_string(j, "live", d->detail.live);
     tkv_json_put_string(j, "text", d->detail.text);
     tkv_json_close(j, '}');
 }

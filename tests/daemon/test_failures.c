@@ -29,9 +29,11 @@ static struct fx_op *selftest(void)
     return x;
 }
 
-/* Everything once, some of it in flight together. What fails, fails; but all is answered. */
-static void scenario(void)
+/* Everything once, some of it in flight together; the nth device call fails (0: none). What fails,
+ * fails; but all is answered. Returns how many operations said st. */
+static int scenario(unsigned nth, enum tkv_status st)
 {
+    int failed = 0;
     uint64_t both[] = {1, 2};
     struct fx_op *ops[] = {fx_create(1, 8), fx_create(2, 8),
                            append(1, 2),    append(2, 1),
@@ -41,12 +43,16 @@ static void scenario(void)
                            fx_verify(),     selftest(),
                            append(1, 2),    fx_verify(),
                            fx_free(2, both)};
+    tkv_device_fail_nth(nth, st);
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++)
         fx_submit(&fx, ops[i]);
     for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
         fx_wait(&fx, ops[i]);
+        failed += ops[i]->op.error.status == st;
         fx_drop(ops[i]);
     }
+    tkv_device_fail_nth(0, TKV_OK);
+    return failed;
 }
 
 static void must_serve_on(void)
@@ -68,7 +74,7 @@ START_TEST(every_allocation_fails_once)
         fx_init(&fx);
         fx_open(&fx);
         failing_alloc_arm(nth);
-        scenario();
+        scenario(0, TKV_ENOMEM);
         reached = failing_alloc_disarm();
         must_serve_on();
         fx_close(&fx);
@@ -78,22 +84,36 @@ START_TEST(every_allocation_fails_once)
 }
 END_TEST
 
+/* How many of the scenario's device calls are tried; it makes more than these. */
+enum { CALLS = 40 };
+
 /* No memory is the device's answer that is not sticky. */
 START_TEST(every_device_call_fails_once)
 {
-    for (unsigned nth = 1; nth < 150; nth++) {
+    int failed = 0;
+    for (unsigned nth = 1; nth <= CALLS; nth++) {
         fx_init(&fx);
         fx_open(&fx);
-        /* taking a block is a device call, too; these leave some to be taken without one */
-        struct fx_op *warm[] = {append(1, 2), append(1, 2), append(1, 2), append(1, 2)};
-        for (size_t i = 0; i < 4; i++)
-            fx_do(&fx, warm[i]);
-        tkv_device_fail_nth(nth, TKV_ENOMEM);
-        scenario();
-        tkv_device_fail_nth(0, TKV_OK);
+        failed += scenario(nth, TKV_ENOMEM) > 0;
         must_serve_on();
         fx_close(&fx);
     }
+    ck_assert_int_eq(failed, CALLS);
+}
+END_TEST
+
+/* A lost device is: everything from there on is answered so, and the core can be closed. */
+START_TEST(device_is_lost_at_every_call)
+{
+    int failed = 0;
+    for (unsigned nth = 1; nth <= CALLS; nth++) {
+        fx_init(&fx);
+        fx_open(&fx);
+        failed += scenario(nth, TKV_EDEVICE) > 0;
+        ck_assert(tkv_core_failed(fx.core));
+        fx_close(&fx);
+    }
+    ck_assert_int_eq(failed, CALLS);
 }
 END_TEST
 
@@ -123,6 +143,7 @@ int main(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, every_allocation_fails_once);
     tcase_add_test(tc, every_device_call_fails_once);
+    tcase_add_test(tc, device_is_lost_at_every_call);
     tcase_add_test(tc, open_fails_clean);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);

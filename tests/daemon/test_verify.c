@@ -84,18 +84,19 @@ END_TEST
 static const struct {
     const char *fault;
     enum tkv_divergence_kind kind;
-    bool live; /* seen against the live cache only */
+    bool live;        /* seen against the live cache only */
+    bool hurts_older; /* it overwrites rows of earlier batches, which then differ, too */
 } faults[] = {
-    {"shared_pointers", TKV_KIND_WRONG_ITEM, false},
-    {"swap_items", TKV_KIND_WRONG_ITEM, false},
-    {"off_by_one", TKV_KIND_WRONG_POSITION, false},
-    {"token_major", TKV_KIND_WRONG_HEAD, false},
-    {"stray_write", TKV_KIND_STRAY_WRITE, false},
-    {"stale_lengths", TKV_KIND_WRONG_POSITION, false},
-    {"half_lengths", TKV_KIND_WRONG_POSITION, false},
-    {"short_grid", TKV_KIND_MISSING_WRITE, false},
-    {"kv_swapped", TKV_KIND_KV_SWAPPED, false},
-    {"bit_flip", TKV_KIND_BIT_FLIP, true},
+    {"shared_pointers", TKV_KIND_WRONG_ITEM, false, false},
+    {"swap_items", TKV_KIND_WRONG_ITEM, false, false},
+    {"off_by_one", TKV_KIND_WRONG_POSITION, false, false},
+    {"token_major", TKV_KIND_WRONG_HEAD, false, true},
+    {"stray_write", TKV_KIND_STRAY_WRITE, false, false},
+    {"stale_lengths", TKV_KIND_WRONG_POSITION, false, true},
+    {"half_lengths", TKV_KIND_WRONG_POSITION, false, true},
+    {"short_grid", TKV_KIND_MISSING_WRITE, false, false},
+    {"kv_swapped", TKV_KIND_KV_SWAPPED, false, false},
+    {"bit_flip", TKV_KIND_BIT_FLIP, true, false},
 };
 
 /* Goal: each planted bug is found and named, in the batch that had it.
@@ -126,7 +127,95 @@ START_TEST(planted_bugs_are_named)
     }
     ck_assert_uint_gt(in_batch, 0);
     ck_assert_uint_eq(v->report.divergent_batches.last, 6);
+    if (!faults[_i].hurts_older) ck_assert_uint_eq(v->report.divergent_batches.first, 6);
     fx_drop(v);
+}
+END_TEST
+
+/* Goal: where the kernel is at fault, the report says of the live cache, too. */
+START_TEST(live_cache_is_looked_at)
+{
+    uint64_t seqs[4];
+    uint32_t ones[4];
+    four_sequences(seqs, ones);
+    ck_assert_int_eq(fx_do(&fx, fx_inject("swap_items", 1)), TKV_OK);
+    ck_assert_int_eq(append_random(4, seqs, ones), TKV_OK);
+    struct fx_op *v = verify();
+    ck_assert_uint_eq(v->report.n_divergences, 4 * LAYERS * 2);
+    for (size_t i = 0; i < v->report.n_divergences; i++)
+        ck_assert_str_eq(v->report.divergences[i].detail.live, "differs");
+    fx_drop(v);
+    ck_assert_int_eq(fx_do(&fx, fx_free(1, seqs)), TKV_OK);
+    v = verify();
+    for (size_t i = 0; i < v->report.n_divergences; i++)
+        ck_assert(v->report.divergences[i].seq != seqs[0] ||
+                  v->report.divergences[i].detail.live == NULL);
+    fx_drop(v);
+}
+END_TEST
+
+/* Goal: no false alarm when positions are written again, and the sequence is gone, before the
+ * verification that has read them is back. */
+START_TEST(rewritten_and_freed_meanwhile)
+{
+    for (int round = 0; round < 40; round++) {
+        uint64_t seqs[4];
+        uint32_t ones[4];
+        uint16_t rows[4 * LAYERS * 2 * HEADS * DIM];
+        four_sequences(seqs, ones);
+        ck_assert_int_eq(append_random(4, seqs, ones), TKV_OK);
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+            rows[i] = random_bits();
+        struct fx_op *ops[10] = {fx_verify()};
+        for (int k = 0; k < 4; k++)
+            ops[1 + k] = fx_truncate(seqs[k], 1);
+        ops[5] = fx_append(&fx, 4, seqs, ones, NULL, rows, sizeof rows);
+        ops[6] = fx_free(4, seqs);
+        ops[7] = fx_verify();
+        ops[8] = fx_create(seqs[0], 0);
+        ops[9] = fx_free(1, seqs);
+        for (int i = 0; i < 10; i++)
+            fx_submit(&fx, ops[i]);
+        for (int i = 0; i < 10; i++) {
+            fx_wait(&fx, ops[i]);
+            ck_assert_int_eq(ops[i]->op.error.status, TKV_OK);
+        }
+        ck_assert(ops[0]->report.ok && ops[7]->report.ok);
+        for (int i = 0; i < 10; i++)
+            fx_drop(ops[i]);
+    }
+}
+END_TEST
+
+/* Goal: a verification sees every append that was submitted before it, and knows the sequences. */
+START_TEST(verification_keeps_order)
+{
+    uint64_t seqs[] = {50};
+    uint32_t ones[] = {1};
+    uint16_t rows[LAYERS * 2 * HEADS * DIM] = {0};
+    struct fx_op *ops[] = {fx_create(50, 0), fx_append(&fx, 1, seqs, ones, NULL, rows, sizeof rows),
+                           fx_verify(), fx_append(&fx, 1, seqs, ones, NULL, rows, sizeof rows),
+                           fx_verify()};
+    for (int i = 2; i < 5; i += 2) {
+        ops[i]->seqs[0] = 50;
+        ops[i]->request.params.debug_verify.seqs = ops[i]->seqs;
+        ops[i]->request.params.debug_verify.m = 1;
+    }
+    for (int i = 0; i < 5; i++)
+        fx_submit(&fx, ops[i]);
+    for (int i = 0; i < 5; i++) {
+        fx_wait(&fx, ops[i]);
+        ck_assert_int_eq(ops[i]->op.error.status, TKV_OK);
+    }
+    ck_assert_uint_ge(ops[2]->report.items_checked, 1); /* a later append may be in already */
+    ck_assert_uint_eq(ops[4]->report.items_checked, 2);
+    for (int i = 0; i < 5; i++)
+        fx_drop(ops[i]);
+    struct fx_op *v = fx_verify();
+    v->seqs[0] = 51;
+    v->request.params.debug_verify.seqs = v->seqs;
+    v->request.params.debug_verify.m = 1;
+    ck_assert_int_eq(fx_do(&fx, v), TKV_ENOTFOUND);
 }
 END_TEST
 
@@ -216,6 +305,9 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, right_caches_are_ok);
     tcase_add_loop_test(tc, planted_bugs_are_named, 0, sizeof faults / sizeof faults[0]);
+    tcase_add_test(tc, live_cache_is_looked_at);
+    tcase_add_test(tc, rewritten_and_freed_meanwhile);
+    tcase_add_test(tc, verification_keeps_order);
     tcase_add_test(tc, truncate_and_free_are_no_divergence);
     tcase_add_test(tc, scratch_is_bounded);
     tcase_add_test(tc, selftest_defaults);

@@ -38,6 +38,7 @@ static void read_divergence(const cJSON *object, struct divergence *d)
     d->offset = signed_or_not_said(detail, "offset");
     d->bits = signed_or_not_said(detail, "bits");
     d->detail_layer = signed_or_not_said(detail, "layer");
+    d->at_live = json_text(detail, "live");
     d->layout = json_text(detail, "layout");
     d->text = json_text(detail, "text");
 }
@@ -61,6 +62,7 @@ static int compare_story(const struct divergence *a, const struct divergence *b)
     if (c == 0) c = strcmp(a->kind, b->kind);
     if (c == 0) c = (a->source_seq > b->source_seq) - (a->source_seq < b->source_seq);
     if (c == 0) c = (a->offset > b->offset) - (a->offset < b->offset);
+    if (c == 0) c = compare_text(a->at_live, b->at_live);
     return c != 0 ? c : compare_text(a->layout, b->layout);
 }
 

@@ -133,6 +133,12 @@ static const struct divergence *counterpart(const struct findings *f, const stru
  */
 static const char *fault_of(const struct divergence *d, const struct divergence *other)
 {
+    if (!d->live && d->at_live != NULL && strcmp(d->at_live, "differs") == 0)
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. The live cache is wrong there, too.";
+    if (!d->live && d->at_live != NULL)
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. The live cache holds the right bytes there: the fault comes and goes.";
     if (!d->live && other == NULL)
         return "The batched kernel is at fault: re-run one item at a time, the same data come out "
                "right. Take the live cache for wrong there, too: the kernel wrote it.";
