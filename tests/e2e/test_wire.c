@@ -49,7 +49,7 @@ struct example {
 #define V16            "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16"
 #define VALUES32       "{\"values\":[" V16 "," V16 "]}"
 #define REASON(reason) "error.data.reason=\"" reason "\""
-#define PARAM(param)   REASON("invalid_params"), "error.code=-32602", "error.data.param=\"" param "\""
+#define PARAM(p)       REASON("invalid_params"), "error.code=-32602", "error.data.param=\"" p "\""
 
 /* In order: each builds on those before. */
 static const struct example examples[] = {
