@@ -57,6 +57,7 @@ struct tkv_connection {
     size_t read_bytes;       /* how large an answer a seq.read is expected to get */
 
     struct tkv_buffer out; /* answers of this turn */
+    size_t gathered;       /* bytes of answers to batch arrays that are not whole yet */
     size_t queued;         /* bytes that libuv has still to write */
     bool full;             /* too much is unread: no more requests are taken */
     const char *doom;      /* why it must be closed when it is settled; NULL: it need not */

@@ -22,7 +22,7 @@ void tkv_connection_init_out(struct tkv_connection *conn)
 
 size_t tkv_connection_unread(const struct tkv_connection *conn)
 {
-    return conn->out.len + conn->queued;
+    return conn->out.len + conn->queued + conn->gathered;
 }
 
 size_t tkv_connection_hard_mark(const struct tkv_connection *conn)

@@ -52,6 +52,7 @@ static void release(struct exchange *ex)
 {
     assert(ex->open > 0);
     if (--ex->open > 0) return;
+    if (ex->conn != NULL) ex->conn->gathered -= ex->answers.len;
     if (ex->conn != NULL && ex->msg->is_batch) send_batch(ex);
     if (ex->conn != NULL) tkv_connection_touch(ex->conn);
     tkv_buffer_close(&ex->answers);
@@ -137,7 +138,7 @@ static void give_way(struct tkv_buffer *out, size_t before, const struct tkv_cal
 
 /* Writes the answer to the connection, or into the array. payload: bytes that will follow it;
  * false: they must not, it gave way to an error. */
-static bool write_answer(struct tkv_call *call, const struct tkv_error *error, size_t payload)
+static bool put_answer(struct tkv_call *call, const struct tkv_error *error, size_t payload)
 {
     struct exchange *ex = call->exchange;
     bool batch = ex->msg->is_batch;
@@ -152,6 +153,16 @@ static bool write_answer(struct tkv_call *call, const struct tkv_error *error, s
     if (tkv_buffer_status(out) == TKV_OK) return true;
     give_way(out, before, call);
     return false;
+}
+
+/* What gathers for an array counts as unread, too: it is memory that the client makes us hold. */
+static bool write_answer(struct tkv_call *call, const struct tkv_error *error, size_t payload)
+{
+    struct exchange *ex = call->exchange;
+    size_t before = ex->answers.len;
+    bool fine = put_answer(call, error, payload);
+    ex->conn->gathered += ex->answers.len - before;
+    return fine;
 }
 
 /* A read whose client has not read what it asked for before: too much for it, and nothing lost. */
