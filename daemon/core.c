@@ -482,18 +482,29 @@ bool tkv_core_idle(const struct tkv_core *core)
     return core->under_way == 0;
 }
 
-static bool hangs(const struct tkv_core *core, const struct tkv_engine *engine)
+/* A job that is too old is looked at once more a while later: where the whole process was stopped
+ * (by a debugger, a frozen container), the device may just not have had the time. */
+enum { SECOND_LOOK_MS = 500 };
+
+static bool hangs(const struct tkv_core *core, const struct tkv_engine *engine,
+                  struct tkv_suspicion *suspicion)
 {
-    uint64_t since = tkv_engine_busy_since_ns(engine);
+    uint64_t since = tkv_engine_busy_since_ns(engine), now = tkv_now_ns();
     uint64_t limit_ns = (uint64_t)core->config->limits_device_ms * 1000000u;
-    uint64_t now = tkv_now_ns();
-    return since != 0 && now > since && now - since > limit_ns;
+    bool old = since != 0 && now > since && now - since > limit_ns;
+    if (!old || suspicion->job_since_ns != since) {
+        *suspicion = (struct tkv_suspicion){old ? since : 0, now};
+        return false;
+    }
+    return now - suspicion->seen_ns > (uint64_t)SECOND_LOOK_MS * 1000000u;
 }
 
 bool tkv_core_failed(struct tkv_core *core)
 {
     if (tkv_engine_failed(core->engine) || tkv_engine_failed(core->checker)) return true;
-    if (!core->lost) core->lost = hangs(core, core->engine) || hangs(core, core->checker);
+    if (!core->lost)
+        core->lost = hangs(core, core->engine, &core->suspicions[0]) ||
+                     hangs(core, core->checker, &core->suspicions[1]);
     return core->lost;
 }
 
@@ -526,6 +537,10 @@ struct tkv_staging *tkv_core_take_block(struct tkv_core *core, size_t bytes,
 {
     struct tkv_staging *block = NULL;
     enum tkv_status st = tkv_staging_take(core->pool, bytes, &block);
+    while (st == TKV_ENOMEM && core->journal.n > 0) { /* history gives way to service */
+        tkv_journal_shrink(&core->journal, core->journal.bytes / 2);
+        st = tkv_staging_take(core->pool, bytes, &block);
+    }
     if (st == TKV_OK) return block;
     core->lost = core->lost || st == TKV_EDEVICE;
     if (st == TKV_EOVERLOADED) {

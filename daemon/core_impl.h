@@ -12,6 +12,11 @@
 
 enum { TKV_ARMED_MAX = 16 };
 
+/* A job that has been running for too long when it was last looked at. */
+struct tkv_suspicion {
+    uint64_t job_since_ns, seen_ns;
+};
+
 /* A doubly linked list of operations, in order. */
 struct tkv_op_list {
     struct tkv_op *head, *tail;
@@ -51,8 +56,8 @@ struct tkv_core {
     uint64_t newest_generation;
     uint64_t budget, cache_bytes;
     bool draining;
-    bool
-        lost; /* the device hangs, or failed outside of a job; one that comes back is not trusted */
+    struct tkv_suspicion suspicions[2]; /* of the engine, of the checker */
+    bool lost; /* the device hangs, or failed outside of a job: it is not trusted any more */
 };
 
 void tkv_op_push(struct tkv_op_list *list, struct tkv_op *op);

@@ -170,6 +170,8 @@ static bool is_too_much(const struct tkv_call *call, struct tkv_error *error)
 {
     const struct tkv_connection *conn = call->exchange->conn;
     size_t unread = tkv_connection_unread(conn), mark = tkv_connection_hard_mark(conn);
+    if (call->exchange->msg->is_batch) /* base64, in one line, twice in memory at its end */
+        mark = (size_t)conn->server->config->limits_output_bytes;
     if (unread == 0 || (unread <= mark && call->op.result.read.bytes <= mark - unread))
         return false;
     tkv_error_set(error, TKV_EOVERLOADED, "%zu bytes of answers are unread; read them first",

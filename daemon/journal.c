@@ -25,6 +25,12 @@ void tkv_journal_close(struct tkv_journal *journal)
         evict_oldest(journal);
 }
 
+void tkv_journal_shrink(struct tkv_journal *journal, size_t max_bytes)
+{
+    while (journal->bytes > max_bytes)
+        evict_oldest(journal);
+}
+
 void tkv_journal_record(struct tkv_journal *journal, struct tkv_batch *batch)
 {
     assert(batch->newer == NULL && batch->ops == NULL);
@@ -36,6 +42,5 @@ void tkv_journal_record(struct tkv_journal *journal, struct tkv_batch *batch)
     journal->newest = batch;
     journal->n++;
     journal->bytes += tkv_batch_held_bytes(batch);
-    while (journal->bytes > journal->max_bytes)
-        evict_oldest(journal);
+    tkv_journal_shrink(journal, journal->max_bytes);
 }

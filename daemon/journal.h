@@ -21,4 +21,7 @@ void tkv_journal_close(struct tkv_journal *journal);
  * larger than the whole budget is let go at once. */
 void tkv_journal_record(struct tkv_journal *journal, struct tkv_batch *batch);
 
+/* Lets the oldest batches go until no more than max_bytes are held. */
+void tkv_journal_shrink(struct tkv_journal *journal, size_t max_bytes);
+
 #endif

@@ -67,3 +67,15 @@ uint64_t tkv_leases_deadline_ms(const struct tkv_leases *leases)
 {
     return leases->n > 0 ? leases->heap[0].deadline_ms : UINT64_MAX;
 }
+
+void tkv_leases_keep(struct tkv_leases *leases,
+                     bool (*keep)(const struct tkv_lease *lease, void *arg), void *arg)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < leases->n; i++) {
+        if (keep(&leases->heap[i], arg)) leases->heap[kept++] = leases->heap[i];
+    }
+    leases->n = kept;
+    for (size_t i = kept / 2; i-- > 0;)
+        sink(leases, i);
+}

@@ -32,4 +32,8 @@ bool tkv_leases_take(struct tkv_leases *leases, uint64_t now_ms, struct tkv_leas
 /* The earliest deadline, or UINT64_MAX. */
 uint64_t tkv_leases_deadline_ms(const struct tkv_leases *leases);
 
+/* Drops every lease for which keep() says no: those of sequences that were freed early. */
+void tkv_leases_keep(struct tkv_leases *leases,
+                     bool (*keep)(const struct tkv_lease *lease, void *arg), void *arg);
+
 #endif

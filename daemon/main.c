@@ -45,18 +45,26 @@ static void lower(uint64_t *limit, const char *name, uint64_t fallback, uint64_t
 
 /* Every client takes a descriptor, and on the CPU every sequence, too: who comes too late is to
  * hear "overloaded" from us and not to be dropped by the kernel. */
-static void fit_open_files(struct tkv_config *config, enum tkv_backend backend)
+static bool fit_open_files(struct tkv_config *config, enum tkv_backend backend)
 {
     struct tkv_config defaults;
     tkv_config_init(&defaults);
     const uint64_t spare = TKV_DESCRIPTORS_SPARE, open_files = raise_open_files();
-    uint64_t left = open_files > 2 * spare ? open_files - spare : spare;
+    if (open_files < 2 * spare) {
+        tkv_log(TKV_LOG_ERROR, "start_failed",
+                "open_files=%" PRIu64 " what=\"at least %" PRIu64
+                " open files are needed (ulimit -Hn, LimitNOFILE=)\"",
+                open_files, 2 * spare);
+        return false;
+    }
+    uint64_t left = open_files - spare;
     bool shared = backend == TKV_BACKEND_CPU;
     lower(&config->limits_max_connections, "limits.max_connections",
           defaults.limits_max_connections, shared ? left / 2 : left, open_files);
-    if (!shared) return;
+    if (!shared) return true;
     lower(&config->limits_max_sequences, "limits.max_sequences", defaults.limits_max_sequences,
           left - config->limits_max_connections, open_files);
+    return true;
 }
 
 /* --- start-up --------------------------------------------------------------------------------- */
@@ -110,9 +118,13 @@ static int serve(struct tkv_config *config)
     struct tkv_device *dev;
     struct tkv_server *server;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN); /* the end of a terminal is not the end of the daemon */
     tkv_log_set_level(config->log_level);
     if (open_device(config, &dev) != TKV_OK) return 1;
-    fit_open_files(config, tkv_device_backend(dev));
+    if (!fit_open_files(config, tkv_device_backend(dev))) {
+        tkv_device_close(dev);
+        return 1;
+    }
     if (tkv_server_open(&server, config, dev) != TKV_OK) return 1;
     announce(server, config);
     int code = tkv_server_run(server);

@@ -98,8 +98,17 @@ static void own_by_client(struct tkv_sequence *seq, struct tkv_client *client)
     client->owned = seq;
 }
 
+/* Whether the sequence of a lease is still the same. */
+static bool is_current(const struct tkv_lease *lease, void *arg)
+{
+    const struct tkv_sequence *seq = tkv_core_live(arg, lease->seq);
+    return seq != NULL && seq->cache->generation == lease->generation;
+}
+
 static void add_lease(struct tkv_core *core, struct tkv_sequence *seq)
 {
+    if (core->leases.n > 2 * tkv_sequences_count(core->sequences) + 1024)
+        tkv_leases_keep(&core->leases, is_current, core);
     struct tkv_lease lease = {seq->named_ms + seq->ttl_ms, seq->id, seq->cache->generation};
     if (tkv_leases_add(&core->leases, &lease) == TKV_OK) return;
     seq->ttl_ms = 0;
@@ -117,10 +126,17 @@ static void create_failed(struct tkv_core *core, struct tkv_op *op, struct tkv_s
     tkv_sequence_move(core->sequences, seq, TKV_SEQUENCE_ABSENT);
     tkv_sequence_reset(seq);
     tkv_core_drop_if_unused(core, seq);
-    if (st == TKV_ENOMEM)
-        fail_for_memory(core, op, bytes);
-    else
+    if (st != TKV_ENOMEM) {
         tkv_core_fail(core, op, st, "the device could not make a cache of %zu bytes", bytes);
+        return;
+    }
+    tkv_error_set(&op->error, st,
+                  "the device (or the limit of open files) has no room for %zu bytes, although the "
+                  "budget has",
+                  bytes);
+    tkv_error_number(&op->error, needed, bytes);
+    tkv_error_number(&op->error, available, 0);
+    tkv_core_finish(core, op);
 }
 
 static void complete_create(struct tkv_job *job, void *arg)

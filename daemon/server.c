@@ -14,6 +14,7 @@
 enum {
     TICK_MS = 20,
     FAILED_FLUSH_MS = 1000, /* what is left to tell clients once the device is lost */
+    DEAF_AFTER_MS = 500,    /* of a drain: from then on, who still talks does not hold it up */
     HEALTH_MS = 1000,
     EXIT_FAILED = 1
 };
@@ -66,6 +67,7 @@ static void drain(struct tkv_server *server, int signum)
     tkv_notify_stopping("draining");
     tkv_core_drain(server->core);
     server->seen_bytes_in = UINT64_MAX;
+    server->deaf_from_ms = tkv_now_ms() + DEAF_AFTER_MS;
     begin_end(server, TKV_PHASE_DRAINING, server->config->limits_drain_ms);
 }
 
@@ -82,13 +84,14 @@ static void fail(struct tkv_server *server)
 }
 
 /* Draining is over once all is answered and nothing came in since the last tick: what clients had
- * sent before they could know is answered, too. */
+ * sent before they could know is answered, too. Who goes on talking does not hold it up for long.
+ */
 static bool is_over(struct tkv_server *server)
 {
     bool quiet = is_quiet(server);
     if (server->phase == TKV_PHASE_FAILING) return quiet;
     uint64_t bytes_in = tkv_stat_get(&server->stats->network_bytes_in);
-    bool silent = bytes_in == server->seen_bytes_in;
+    bool silent = bytes_in == server->seen_bytes_in || tkv_now_ms() >= server->deaf_from_ms;
     server->seen_bytes_in = bytes_in;
     return quiet && silent && tkv_core_idle(server->core);
 }
@@ -98,7 +101,7 @@ static void look_after_end(struct tkv_server *server)
     if (is_over(server)) {
         stop(server);
     } else if (tkv_now_ms() >= server->stop_by_ms) {
-        tkv_log(TKV_LOG_WARNING, "patience_ended", "what=\"some requests stay unanswered\"");
+        tkv_log(TKV_LOG_WARNING, "patience_ended", "what=\"requests or answers are left\"");
         stop(server);
     }
 }

@@ -102,6 +102,33 @@ START_TEST(leases_in_order)
 }
 END_TEST
 
+static bool is_even(const struct tkv_lease *lease, void *arg)
+{
+    return lease->seq % 2 == 0;
+}
+
+/* Goal: leases of who is gone can be dropped, and the rest still come in order. */
+START_TEST(leases_are_kept)
+{
+    struct tkv_leases leases;
+    struct tkv_lease lease;
+    tkv_leases_init(&leases);
+    for (uint64_t i = 0; i < 101; i++) {
+        lease = (struct tkv_lease){rnd(1000), i, i};
+        ck_assert_int_eq(tkv_leases_add(&leases, &lease), TKV_OK);
+    }
+    tkv_leases_keep(&leases, is_even, NULL);
+    uint64_t last = 0, n = 0;
+    for (; tkv_leases_take(&leases, UINT64_MAX - 1, &lease); n++) {
+        ck_assert_uint_eq(lease.seq % 2, 0);
+        ck_assert_uint_ge(lease.deadline_ms, last);
+        last = lease.deadline_ms;
+    }
+    ck_assert_uint_eq(n, 51);
+    tkv_leases_close(&leases);
+}
+END_TEST
+
 /* --- sequences ----------------------------------------------------------------------------------
  */
 
@@ -254,6 +281,7 @@ int main(void)
     tcase_add_test(tc, blocks_have_room);
     tcase_add_test(tc, blocks_have_a_budget);
     tcase_add_test(tc, leases_in_order);
+    tcase_add_test(tc, leases_are_kept);
     tcase_add_test(tc, table_of_sequences);
     tcase_add_test(tc, superseded_is_never_missed);
     tcase_add_test(tc, engine_keeps_order);
