@@ -2,6 +2,7 @@
  * write what a naive model says, and no others.
  * Method: the same items through both, into poisoned arenas; whole arenas are compared with the
  * model, guard bytes too, so that a stray write fails as well. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +69,44 @@ START_TEST(paths_are_equal_on_chosen_shapes)
         if (test_small() && elements > 100000) continue;
         compare_paths(dev, p, i);
     }
+    tkv_device_close(dev);
+}
+END_TEST
+
+/* Elements of the largest shape of the grid that is tried: what a test run has time for.
+ * TKV_TEST_ELEMENTS says otherwise. */
+static size_t elements_max(void)
+{
+    const char *said = getenv("TKV_TEST_ELEMENTS");
+    if (said != NULL) return strtoull(said, NULL, 10);
+    return test_small() ? 20000 : 1000000;
+}
+
+/* Method: every combination of sizes around a decode step and a prefill, as far as there is time.
+ */
+START_TEST(paths_are_equal_on_the_grid)
+{
+    static const uint32_t m[] = {1, 2, 3, 64, 512}, layers[] = {1, 32}, tokens[] = {1, 700},
+                          head_dims[] = {1, 63, 64, 80, 128, 256}, heads[] = {1, 8};
+    enum { SHAPES = 5 * 2 * 2 * 6 * 2 };
+    struct tkv_device *dev = test_device_open();
+    size_t tried = 0, limit = elements_max();
+    for (size_t i = 0; i < SHAPES; i++) {
+        struct scene_shape shape = {.m = m[i % 5],
+                                    .layers = layers[i / 5 % 2],
+                                    .tokens = tokens[i / 10 % 2],
+                                    .head_dim = head_dims[i / 20 % 6],
+                                    .heads = heads[i / 120],
+                                    .dtype = i % 3 == 0 ? TKV_BF16 : TKV_F16,
+                                    .rows_dtype = (enum tkv_dtype)(i / 3 % TKV_DTYPE_COUNT)};
+        size_t elements =
+            (size_t)shape.m * shape.layers * shape.heads * shape.head_dim * shape.tokens;
+        if (elements > limit) continue;
+        compare_paths(dev, &shape, 5000 + i);
+        tried++;
+    }
+    printf("%zu of %d shapes of the grid, up to %zu elements\n", tried, SHAPES, limit);
+    ck_assert_uint_gt(tried, SHAPES / 4);
     tkv_device_close(dev);
 }
 END_TEST
@@ -341,6 +380,7 @@ int main(void)
     TCase *tc = tcase_create("append");
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, paths_are_equal_on_chosen_shapes);
+    tcase_add_test(tc, paths_are_equal_on_the_grid);
     tcase_add_test(tc, paths_are_equal_for_all_types_and_head_dims);
     tcase_add_test(tc, paths_are_equal_on_random_shapes);
     tcase_add_test(tc, prefill_beside_decode);
