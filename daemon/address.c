@@ -108,6 +108,19 @@ static int bind_unix(int fd, const struct sockaddr_un *to)
     return -1;
 }
 
+/* What is in the way, for people. errno stays as it is. */
+static const char *why_unbound(const struct sockaddr_un *to)
+{
+    int saved = errno;
+    struct stat st;
+    bool other = lstat(to->sun_path, &st) == 0 && !S_ISSOCK(st.st_mode);
+    errno = saved;
+    if (saved == ENOENT) return "cannot bind: its folder must exist; make it, or listen elsewhere";
+    if (saved == EADDRINUSE && other) return "cannot bind: a file that is no socket is in the way";
+    if (saved == EADDRINUSE) return "cannot bind: somebody answers there, another truekvd perhaps";
+    return "cannot bind";
+}
+
 static enum tkv_status open_unix(struct tkv_listening *out, const struct tkv_address *address,
                                  const char *text, char *message, size_t size)
 {
@@ -116,7 +129,7 @@ static enum tkv_status open_unix(struct tkv_listening *out, const struct tkv_add
     memcpy(to.sun_path, address->path, sizeof address->path);
     int fd = socket(AF_UNIX, SOCKET_FLAGS, 0);
     if (fd < 0) return fail_errno(fd, text, "no socket", message, size);
-    if (bind_unix(fd, &to) != 0) return fail_errno(fd, text, "cannot bind", message, size);
+    if (bind_unix(fd, &to) != 0) return fail_errno(fd, text, why_unbound(&to), message, size);
     if (chmod(address->path, MODE) != 0 || lstat(address->path, &st) != 0) {
         unlink(address->path);
         return fail_errno(fd, text, "cannot set its mode", message, size);

@@ -97,14 +97,15 @@ static const char usage[] =
     "  truekvd --config FILE [OPTION]...\n"
     "\n"
     "  -c, --config FILE      the configuration; see below\n"
-    "  -l, --listen ADDRESS   unix:PATH or tcp:HOST:PORT instead of the file's; may be repeated\n"
+    "  -l, --listen ADDRESS   unix:PATH or tcp:HOST:PORT instead of the file's;\n"
+    "                         may be repeated\n"
     "  -b, --backend WORD     auto, cuda or cpu instead of the file's\n"
-    "      --check-config     checks the configuration and exits: 0 it is fine, 2 it is not\n"
+    "      --check-config     checks the file alone and exits: 0 it is fine, 2 it is not\n"
     "  -V, --version          prints the version and exits\n"
     "  -h, --help             prints this and exits\n"
     "\n"
-    "It logs to stderr, and exits with 0 after SIGTERM, with 2 for a bad command line or\n"
-    "configuration, with 1 otherwise.\n"
+    "It logs to stderr, and exits with 0 after SIGTERM or SIGINT, with 2 for a bad\n"
+    "command line or configuration, with 1 otherwise.\n"
     "\n"
     "Settings of the file and their defaults (config/truekvd.conf explains them):\n";
 
@@ -116,7 +117,7 @@ static void print_settings(const struct tkv_setting *table, const char *indent, 
             tkv_setting_format(s, s->fallback, value, sizeof value);
         else
             snprintf(value, sizeof value, "%s", s->words != NULL ? s->words : "");
-        printf("%s%-28s %-12s %s\n", indent, s->key, value, s->meaning);
+        printf("%s%-28s %s\n%s    %s\n", indent, s->key, value, indent, s->meaning);
     }
 }
 

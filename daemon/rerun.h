@@ -19,6 +19,7 @@ enum { TKV_WINDOW = 2 };
 struct tkv_recheck_item {
     bool selected;           /* differences of it are reported */
     struct tkv_cache *cache; /* its live cache, referenced; NULL: not compared with it */
+    bool freed;              /* because it is gone */
     bool kernel_differs, live_differs;
     bool superseded; /* a truncation may explain its live difference: it does not count */
 };

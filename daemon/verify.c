@@ -74,6 +74,7 @@ static void select_item(struct tkv_core *core, struct verify_job *v, const struc
     out->selected = true;
     v->report.items_checked++;
     if (seq == NULL) {
+        out->freed = true;
         v->report.skipped[TKV_SKIP_FREED]++;
     } else if (tkv_cache_superseded(seq->cache, b->id, b->items[i].pos + b->items[i].tokens)) {
         v->report.skipped[TKV_SKIP_TRUNCATED]++;
@@ -128,7 +129,7 @@ static enum tkv_status plan(struct tkv_core *core, struct verify_job *v,
 static void close_job(struct tkv_core *core, struct verify_job *v)
 {
     struct tkv_rerun *r = &v->rerun;
-    for (size_t b = 0; b < r->n_batches; b++) {
+    for (size_t b = 0; r->batches != NULL && r->items != NULL && b < r->n_batches; b++) {
         for (uint32_t i = 0; i < r->batches[b]->n; i++) {
             if (r->items[b][i].cache != NULL) tkv_core_cache_unref(core, r->items[b][i].cache);
         }
@@ -161,6 +162,15 @@ static bool all_known(struct tkv_core *core, const struct verify_job *v)
 
 /* --- what stands ------------------------------------------------------------------------------ */
 
+/* What a finding about the kernel says of a live cache that was not, or not rightly, compared. */
+static void say_of_live(struct tkv_divergence *d, const struct tkv_recheck_item *about)
+{
+    if (about->freed)
+        d->detail.live = "freed";
+    else if (about->cache == NULL || about->superseded)
+        d->detail.live = "truncated";
+}
+
 /* A live difference that a truncation since the start explains proves nothing. Asked of the cache
  * and not of the sequence, which may be gone by now. */
 static void drop_superseded(struct verify_job *v)
@@ -181,9 +191,9 @@ static void drop_superseded(struct verify_job *v)
     }
     for (size_t f = 0; f < r->n_found; f++) {
         struct tkv_found *found = &r->found[f];
-        bool superseded = r->items[found->batch][found->item].superseded;
-        if (found->divergence.live && superseded) continue;
-        if (superseded) found->divergence.detail.live = NULL;
+        const struct tkv_recheck_item *about = &r->items[found->batch][found->item];
+        if (found->divergence.live && about->superseded) continue;
+        if (!found->divergence.live) say_of_live(&found->divergence, about);
         r->found[kept++] = *found;
     }
     r->n_found = kept;

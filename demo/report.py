@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -68,7 +69,12 @@ def _span(numbers: Iterable[int]) -> str:
 
 
 def by_command(command: Path, address: str) -> tuple[int, str]:
-    """Exit code and output of `truekv verify`. OSError where it cannot be run."""
+    """Exit code and output of `truekv verify`; on a terminal it prints by itself, in colour and as
+    wide as fits, and the output is empty. OSError where it cannot be run."""
+    if sys.stdout.isatty():
+        sys.stdout.flush()
+        done = subprocess.run([str(command), "-s", address, "verify"], check=False)
+        return done.returncode, ""
     done = subprocess.run(
         [str(command), "-s", address, "verify"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False,

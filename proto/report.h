@@ -49,7 +49,8 @@ struct tkv_divergence {
     uint64_t nonzero_per_item, nonzero_other;
     struct { /* members of detail; text says it as a sentence */
         struct tkv_detail_number source_seq, offset, bits, kv_head, layer, rows, rows_diverging;
-        const char *live; /* the same plane of the live cache: "differs", "right", NULL: not said */
+        const char *live;   /* the same plane of the live cache: "differs", "right", "freed",
+                               "truncated", or NULL */
         const char *layout; /* "token_major", or NULL */
         char text[200];
     } detail;

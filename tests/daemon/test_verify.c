@@ -141,15 +141,21 @@ START_TEST(live_cache_is_looked_at)
     ck_assert_int_eq(fx_do(&fx, fx_inject("swap_items", 1)), TKV_OK);
     ck_assert_int_eq(append_random(4, seqs, ones), TKV_OK);
     struct fx_op *v = verify();
-    ck_assert_uint_eq(v->report.n_divergences, 4 * LAYERS * 2);
+    ck_assert_uint_eq(v->report.n_divergences, (size_t)4 * LAYERS * 2);
     for (size_t i = 0; i < v->report.n_divergences; i++)
         ck_assert_str_eq(v->report.divergences[i].detail.live, "differs");
     fx_drop(v);
     ck_assert_int_eq(fx_do(&fx, fx_free(1, seqs)), TKV_OK);
     v = verify();
     for (size_t i = 0; i < v->report.n_divergences; i++)
-        ck_assert(v->report.divergences[i].seq != seqs[0] ||
-                  v->report.divergences[i].detail.live == NULL);
+        ck_assert_str_eq(v->report.divergences[i].detail.live,
+                         v->report.divergences[i].seq == seqs[0] ? "freed" : "differs");
+    fx_drop(v);
+    ck_assert_int_eq(fx_do(&fx, fx_truncate(seqs[1], 1)), TKV_OK);
+    v = verify();
+    for (size_t i = 0; i < v->report.n_divergences; i++)
+        ck_assert(v->report.divergences[i].seq != seqs[1] ||
+                  strcmp(v->report.divergences[i].detail.live, "truncated") == 0);
     fx_drop(v);
 }
 END_TEST
