@@ -129,12 +129,14 @@ static enum tkv_status plan(struct tkv_core *core, struct verify_job *v,
 static void close_job(struct tkv_core *core, struct verify_job *v)
 {
     struct tkv_rerun *r = &v->rerun;
-    for (size_t b = 0; r->batches != NULL && r->items != NULL && b < r->n_batches; b++) {
-        for (uint32_t i = 0; i < r->batches[b]->n; i++) {
+    for (size_t b = 0; b < r->n_batches; b++) {
+        struct tkv_batch *batch = r->batches[b];
+        assert(batch != NULL && r->items[b] != NULL); /* add_batch() counts whole ones only */
+        for (uint32_t i = 0; i < batch->n; i++) {
             if (r->items[b][i].cache != NULL) tkv_core_cache_unref(core, r->items[b][i].cache);
         }
         free(r->items[b]);
-        tkv_batch_unref(r->batches[b]);
+        tkv_batch_unref(batch);
     }
     free(v->seqs);
     free(v->seen);

@@ -28,8 +28,8 @@ END_TEST
 
 START_TEST(lists)
 {
-    static const char *const bad[] = {"",   ",",   "1,", ",1",  "1,,2",    "2-1",
-                                      "1-", "a-b", "-1", "1 2", "0-65536", "0-40000,0-40000"};
+    static const char *const bad[] = {"",   ",",   "1,", ",1",  "1,,2",   "2-1",
+                                      "1-", "a-b", "-1", "1 2", "0-4096", "0-2500,0-2500"};
     struct u64_list list;
     for (size_t i = 0; i < COUNT(bad); i++)
         ck_assert_msg(!parse_list(bad[i], &list), "%s", bad[i]);
@@ -40,8 +40,12 @@ START_TEST(lists)
     free(list.at);
     ck_assert(parse_list("18446744073709551614-18446744073709551615", &list) && list.n == 2);
     free(list.at);
-    ck_assert(parse_list("0-65535", &list) && list.n == LIST_MAX);
+    ck_assert(parse_list("0-4095", &list) && list.n == LIST_MAX);
     free(list.at);
+    ck_assert(list_is_too_long("0-4096") && list_is_too_long("0-2500,0-2500"));
+    ck_assert(list_is_too_long("1,0-18446744073709551615,0-18446744073709551615"));
+    ck_assert(!list_is_too_long("0-4095") && !list_is_too_long("0-99999,") &&
+              !list_is_too_long("0-99999x") && !list_is_too_long(""));
 }
 END_TEST
 
@@ -185,7 +189,25 @@ START_TEST(bad_command_lines)
         {"append --seqs 1 --dtype f64 --values 1", "--dtype takes f16, bf16 or f32, not \"f64\""},
         {"verify --scratch-bytes 9Q", "--scratch-bytes takes a size such as 4096, 64M"},
         {"free 1,x", "LIST must be numbers such as 1,2,5-9"},
+        {"free 1-99999999", "\"1-99999999\" names too many sequences: at most 4096 at once"},
+        {"verify --seqs 1-99999999", "--seqs names too many numbers: at most 4096"},
         {"help frobnicate", "there is no command \"frobnicate\""},
+        {"help apend", "did you mean append?"},
+        {"aplend", "there is no command \"aplend\"; did you mean append?"},
+        {"stat", "did you mean stats?"},
+        {"create 8 --seq 9", "say the sequence's number once"},
+        {"create --capacity 0", "--capacity must be at least 1"},
+        {"create --ttl-ms 0", "--ttl-ms must be at least 1"},
+        {"verify --scratch-bytes 0", "--scratch-bytes must be at least 1"},
+        {"verify --batches 0", "--batches must be at least 1"},
+        {"list --limit 0", "--limit must be at least 1"},
+        {"selftest --head-dim 0", "--head-dim must be at least 1"},
+        {"selftest --items 0", "--items must be at least 1"},
+        {"selftest --n-layers 0", "--n-layers must be at least 1"},
+        {"selftest --kv-heads 0", "--kv-heads must be at least 1"},
+        {"selftest --capacity 0", "--capacity must be at least 1"},
+        {"selftest --seed 0", "--seed must be at least 1"},
+        {"-s foo:bar ping", "\"foo:bar\" is no address: unix:PATH, PATH or tcp:HOST:PORT"},
         {"raw '{\"payload\":3,\"id\":1}'", "the line promises a payload"},
     };
     for (size_t i = 0; i < COUNT(rows); i++)
@@ -193,7 +215,13 @@ START_TEST(bad_command_lines)
 }
 END_TEST
 
-/* Goal: every command has help; nobody needs a daemon for that. */
+static void check_narrow(void)
+{
+    for (char *line = strtok(output, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        ck_assert_msg(out_columns(line) <= 80, "too wide: %s", line);
+}
+
+/* Goal: every command has help, in 80 columns; nobody needs a daemon for that. */
 START_TEST(help_of_everything)
 {
     char arguments[64];
@@ -203,9 +231,17 @@ START_TEST(help_of_everything)
     for (size_t i = 0; i < n_commands; i++) {
         snprintf(arguments, sizeof arguments, "help %s", commands[i].name);
         expect(arguments, 0, commands[i].summary);
+        check_narrow();
         snprintf(arguments, sizeof arguments, "%s --help", commands[i].name);
         expect(arguments, 0, commands[i].summary);
     }
+    expect("help", 0, "commands");
+    check_narrow();
+    expect("help read", 0, "--pos N ");
+    expect("help append", 0, "--pos LIST ");
+    expect("help verify", 0, "only the newest N batches");
+    expect("help inject", 0, "break the next N batches");
+    expect("help selftest", 0, "tokens that fit (default 64)");
 }
 END_TEST
 
@@ -216,7 +252,9 @@ START_TEST(no_daemon)
     (void)unlink(socket_path);
     snprintf(text, sizeof text, "cannot connect to %s: No such file", socket_path);
     expect("ping", 3, text);
-    expect("ping", 3, "Is truekvd running");
+    expect("ping", 3, "Is truekvd running? (In the repository: ./dev run.)");
+    ck_assert_ptr_null(strstr(output, "systemctl"));
+    expect("-s no-such-socket ping", 3, "was taken for a socket in this directory");
     expect("--json ping", 3, "{\"code\":0,\"message\":\"cannot connect to ");
     expect("-s unix:/nonexistent list", 3, "cannot connect to unix:/nonexistent");
     expect("-s tcp:127.0.0.1 list", 2, "is not tcp:HOST:PORT");
@@ -233,6 +271,10 @@ END_TEST
  */
 START_TEST(daemon_says_no)
 {
+    static const struct fake_step bad_m = FAKE_ANSWER(
+        "{\"m\":5000}", "{\"id\":1,\"error\":{\"code\":-32602,\"message\":\"m must be 1 to 4096\","
+                        "\"data\":{\"reason\":\"invalid_params\",\"param\":\"m\"}}}\n");
+    expect_with(&bad_m, 1, "selftest --items 5000", 1, "m is --items of this command.");
     static const struct fake_step steps[] = {FAKE_ANSWER("\"pos\":[3,3]", NO)};
     expect_with(steps, 1, "append --seqs 7,8 --pos 3 --values 1", 1,
                 "sequence 7: position 3 is not its length 5");
@@ -277,6 +319,10 @@ START_TEST(commands_and_their_answers)
          FAKE_ANSWER("{\"fault\":\"off_by_one\",\"batches\":3}",
                      "{\"id\":1,\"result\":{\"armed\":[\"off_by_one\"]}}\n"),
          "Armed: off_by_one\n"},
+        {"inject swap_items",
+         FAKE_ANSWER("{\"fault\":\"swap_items\"}",
+                     "{\"id\":1,\"result\":{\"armed\":[\"swap_items\"]}}\n"),
+         "swap_items shows only in a batch of at least two items"},
         {"selftest --items 2 --cache-len 0 --n-layers 3",
          FAKE_ANSWER("{\"m\":2,\"cache_len\":0,\"layers\":3}",
                      "{\"id\":1,\"result\":{\"ok\":true,\"items\":[]}}\n"),
@@ -366,12 +412,35 @@ START_TEST(verify_finds)
         FAKE_ANSWER("server.stats", "{\"id\":2,\"result\":{\"verify\":{\"faults_injected\":1}}}\n"),
     };
     expect_with(steps, 2, "verify --seqs 9 --batches 2 --scratch-bytes 64M", 1,
-                "FOUND: 1 of 2 items (1 batch) differs: the batched kernel writes wrong bytes.");
+                "FOUND: 1 of 2 items re-run (from 1 batch) differs: the batched kernel writes "
+                "wrong bytes.");
     ck_assert_ptr_nonnull(strstr(output, "batch 812: sequence 9's K rows of layer 0 hold sequence "
                                          "7's rows (wrong_item)."));
     ck_assert_ptr_nonnull(strstr(output, "Note: 1 batch of this daemon went through a fault"));
     expect_with(steps, 1, "--json verify --seqs 9 --batches 2 --scratch-bytes 64M", 1,
                 "{\"ok\":false,");
+}
+END_TEST
+
+#define ALL_WELL                                                                   \
+    "{\"id\":1,\"result\":{\"ok\":true,\"batches_checked\":1,\"items_checked\":2," \
+    "\"bytes_compared\":64,\"skipped\":{},\"divergent_items\":0,\"divergences\":[]}}\n"
+
+/* Goal: who planted faults, and reads that all is well, is told why. */
+START_TEST(verify_finds_nothing)
+{
+    static const struct fake_step planted[] = {
+        FAKE_ANSWER("debug.verify", ALL_WELL),
+        FAKE_ANSWER("server.stats", "{\"id\":2,\"result\":{\"verify\":{\"faults_injected\":3}}}\n"),
+    };
+    static const struct fake_step none[] = {
+        FAKE_ANSWER("debug.verify", ALL_WELL),
+        FAKE_ANSWER("server.stats", "{\"id\":2,\"result\":{\"verify\":{\"faults_injected\":0}}}\n"),
+    };
+    expect_with(planted, 2, "verify", 0,
+                "Note: 3 batches went through a fault that debug.inject had armed; none of them");
+    expect_with(none, 2, "verify", 0, "OK: 2 items of 1 batch re-run");
+    ck_assert_ptr_null(strstr(output, "Note:"));
 }
 END_TEST
 
@@ -417,6 +486,7 @@ int main(void)
     tcase_add_test(tc, files);
     tcase_add_test(tc, random_data);
     tcase_add_test(tc, verify_finds);
+    tcase_add_test(tc, verify_finds_nothing);
     tcase_add_test(tc, list_of_pages);
     suite_add_tcase(s, tc);
     int code = tkv_check_main(s);

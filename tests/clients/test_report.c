@@ -60,6 +60,7 @@ START_TEST(reports_read_as_before)
     static const char *const names[] = {
         "ok",         "nothing",       "skipped",     "shared_pointers", "layer_by_layer",
         "many_kinds", "bit_flip_live", "selftest_ok", "selftest_failed", "odd",
+        "gone",       "partly_gone",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *got = render(names[i], false, 100);

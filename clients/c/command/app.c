@@ -47,11 +47,35 @@ static const struct {
                    "went away."},
 };
 
+/* The option that a param of the protocol goes by, where its name is another; else NULL. */
+static const char *option_of_param(const char *command, const char *param)
+{
+    static const struct {
+        const char *command, *param;
+        enum option_id option;
+    } others[] = {
+        {"selftest", "m", OPT_ITEMS},           {"selftest", "n_kv_heads", OPT_KV_HEADS},
+        {"selftest", "head_dim", OPT_HEAD_DIM}, {"selftest", "cache_len", OPT_CACHE_LEN},
+        {"selftest", "layers", OPT_N_LAYERS},   {"verify", "scratch_bytes", OPT_SCRATCH_BYTES},
+        {"create", "ttl_ms", OPT_TTL_MS},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (strcmp(others[i].command, command) == 0 && strcmp(others[i].param, param) == 0)
+            return option_specs[others[i].option].name;
+    }
+    return NULL;
+}
+
 static void hint_at(struct app *app, const struct truekv_error *e)
 {
     if (e->status == TRUEKV_EOVERLOADED && e->retry_after_ms >= 0) {
         out_para(&app->err, 2, 2, DIM, "", "Try again in %" PRId64 " ms.", e->retry_after_ms);
         return;
+    }
+    const char *option = option_of_param(app->command->name, e->param);
+    if (e->status == TRUEKV_EINVAL || e->status == TRUEKV_ETOOLARGE) {
+        if (option != NULL)
+            out_para(&app->err, 2, 2, DIM, "", "%s is --%s of this command.", e->param, option);
     }
     if (e->status == TRUEKV_EINVAL)
         out_para(&app->err, 2, 2, DIM, "", "\"truekv help %s\" says what it takes.",
@@ -61,14 +85,30 @@ static void hint_at(struct app *app, const struct truekv_error *e)
     }
 }
 
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static const char *path_of(const char *address)
+{
+    return begins(address, "unix:") ? address + 5 : address;
+}
+
 static void hint_at_socket(struct app *app, const struct truekv_error *e)
 {
     if (e->os_error == EACCES)
         put_hint(app, "You may not write to the socket: join its group, or use sudo.");
+    else if (e->status == TRUEKV_ECONNECT && strcmp(path_of(app->address), DEFAULT_SOCKET) == 0)
+        put_hint(app, "Is truekvd running? (systemctl status truekvd; in the repository: ./dev "
+                      "run.) Another socket: -s SOCKET, or $TRUEKV_SOCKET.");
     else if (e->status == TRUEKV_ECONNECT)
-        put_hint(app,
-                 "Is truekvd running (systemctl status truekvd), and is this its socket? Another "
-                 "one: -s SOCKET, or $TRUEKV_SOCKET.");
+        put_hint(app, "Is truekvd running? (In the repository: ./dev run.) And is this its socket? "
+                      "Another one: -s SOCKET, or $TRUEKV_SOCKET.");
+    if (e->status == TRUEKV_ECONNECT && strpbrk(app->address, "/:") == NULL)
+        out_para(&app->err, 2, 2, DIM, "",
+                 "\"%s\" was taken for a socket in this directory; over TCP it is tcp:HOST:PORT.",
+                 app->address);
 }
 
 static void put_items(struct app *app, const struct truekv_error *e)
@@ -186,6 +226,18 @@ bool app_rest_number(struct app *app, int i, const char *what, uint64_t *out)
     return false;
 }
 
+static enum exit_code no_command(struct app *app, const char *name)
+{
+    const struct command *near = command_nearest(name);
+    if (near != NULL)
+        out_para(&app->err, 0, 2, BAD, "truekv:", "there is no command \"%s\"; did you mean %s?",
+                 name, near->name);
+    else
+        out_para(&app->err, 0, 2, BAD, "truekv:", "there is no command \"%s\"", name);
+    out_para(&app->err, 2, 2, DIM, "", "\"truekv help\" lists them.");
+    return EXIT_USAGE;
+}
+
 enum exit_code cmd_help(struct app *app)
 {
     if (app->options.n_rest == 0) {
@@ -193,7 +245,7 @@ enum exit_code cmd_help(struct app *app)
         return EXIT_FINE;
     }
     const struct command *c = command_find(app->options.rest[0]);
-    if (c == NULL) return app_usage(app, "there is no command \"%s\"", app->options.rest[0]);
+    if (c == NULL) return no_command(app, app->options.rest[0]);
     help_one(&app->out, c);
     return EXIT_FINE;
 }
@@ -217,6 +269,12 @@ static enum exit_code run_command(struct app *app)
     app->address = DEFAULT_SOCKET;
     if (from_environment != NULL && from_environment[0] != '\0') app->address = from_environment;
     if (app_option(app, OPT_SOCKET)->given) app->address = app_option(app, OPT_SOCKET)->text;
+    if (strchr(app->address, ':') != NULL && strchr(app->address, '/') == NULL &&
+        !begins(app->address, "unix:") && !begins(app->address, "tcp:"))
+        return app_usage(app,
+                         "\"%s\" is no address: unix:PATH, PATH or tcp:HOST:PORT (a path with a "
+                         "colon and no slash needs unix: before it)",
+                         app->address);
     return c->run(app);
 }
 
@@ -240,11 +298,7 @@ static enum exit_code parse_and_run(struct app *app, int argc, char **argv)
     }
     if (app_option(app, OPT_VERSION)->given || o->n_rest == 0) return without_command(app);
     app->command = command_find(o->rest[0]);
-    if (app->command == NULL) {
-        out_para(&app->err, 0, 2, BAD,
-                 "truekv:", "there is no command \"%s\"; \"truekv help\" lists them", o->rest[0]);
-        return EXIT_USAGE;
-    }
+    if (app->command == NULL) return no_command(app, o->rest[0]);
     if (!options_parse(o, OPTIONS_OF_ALL | app->command->options, false, o->n_rest, o->rest)) {
         out_put(&app->err, DIM, "  \"truekv help %s\" says more.\n", app->command->name);
         return EXIT_USAGE;

@@ -88,8 +88,9 @@ static const uint64_t *one_for_each(struct app *app, enum option_id id, size_t m
     const struct option_value *v = app_option(app, id);
     if (!v->given || v->list.n == m) return v->list.at;
     if (v->list.n != 1) {
-        app_usage(app, "--%s has %zu numbers for %zu sequences", option_specs[id].name, v->list.n,
-                  m);
+        char sequences[48];
+        app_usage(app, "--%s has %zu numbers for %s", option_specs[id].name, v->list.n,
+                  out_plural(m, "sequence", "sequences", sequences, sizeof sequences));
         *fine = false;
         return NULL;
     }

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "clients/c/command/command.h"
 #include "clients/c/command/json_in.h"
@@ -16,19 +17,29 @@ static uint64_t find_count(const cJSON *object, const char *name)
     return n;
 }
 
-/* Whoever reads of faults at night should know where they were planted. */
-static void note_injections(struct app *app)
+/* Whoever reads of faults at night should know where they were planted; who planted some, and reads
+ * of none, why. */
+static void note_injections(struct app *app, bool found)
 {
     char text[48];
+    bool partial = app_option(app, OPT_SEQS)->given || app_option(app, OPT_BATCHES)->given;
     if (truekv_server_stats(app->kv) != TRUEKV_OK) return; /* the report stands without it */
     cJSON *stats = cJSON_Parse(truekv_last_answer(app->kv)->json);
     uint64_t n = find_count(stats, "faults_injected");
     cJSON_Delete(stats);
     if (n == 0) return;
     fputc('\n', app->out.to);
-    out_para(&app->out, 0, 0, WARN, "Note:",
-             "%s of this daemon went through a fault that debug.inject had armed on purpose.",
-             out_plural(n, "batch", "batches", text, sizeof text));
+    out_plural(n, "batch", "batches", text, sizeof text);
+    if (found)
+        out_para(&app->out, 0, 0, WARN, "Note:",
+                 "%s of this daemon went through a fault that debug.inject had armed on purpose.",
+                 text);
+    else
+        out_para(&app->out, 0, 0, WARN, "Note:",
+                 "%s went through a fault that debug.inject had armed; %s changed what was "
+                 "written, or %s left the journal%s.",
+                 text, n == 1 ? "it has not" : "none of them", n == 1 ? "it has" : "they have",
+                 partial ? ", or was not asked for" : "");
 }
 
 enum exit_code cmd_verify(struct app *app)
@@ -41,15 +52,13 @@ enum exit_code cmd_verify(struct app *app)
                                 .m = seqs->list.n,
                                 .batches = batches->number,
                                 .scratch_bytes = app_option(app, OPT_SCRATCH_BYTES)->number};
-    if (batches->given && batches->number == 0)
-        return app_usage(app, "--batches must be at least 1");
     if (!app_connect(app, &code)) return code;
     if (truekv_debug_verify(app->kv, &how, &verdict) != TRUEKV_OK) return app_failed(app);
     if (!app_printed_json(app)) {
         cJSON *result = cJSON_Parse(truekv_last_answer(app->kv)->json);
         report_verify(&app->out, result, app_option(app, OPT_ALL)->given);
         cJSON_Delete(result);
-        if (!verdict.ok) note_injections(app);
+        note_injections(app, !verdict.ok || verdict.divergent_items > 0);
     }
     return verdict.ok && verdict.divergent_items == 0 ? EXIT_FINE : EXIT_NO;
 }
@@ -80,8 +89,6 @@ enum exit_code cmd_inject(struct app *app)
 {
     enum exit_code code;
     const struct option_value *batches = app_option(app, OPT_BATCHES);
-    if (batches->given && batches->number == 0)
-        return app_usage(app, "--batches must be at least 1");
     if (!app_connect(app, &code)) return code;
     if (truekv_debug_inject(app->kv, app->options.rest[0], batches->number) != TRUEKV_OK)
         return app_failed(app);
@@ -98,6 +105,12 @@ enum exit_code cmd_inject(struct app *app)
     fputc('\n', app->out.to);
     out_para(&app->out, 0, 0, DIM, "",
              "The next appends go wrong on purpose; then \"truekv verify\" finds it.");
+    const char *asked = app->options.rest[0];
+    if (strcmp(asked, "swap_items") == 0 || strcmp(asked, "shared_pointers") == 0)
+        out_para(&app->out, 0, 0, WARN, "Note:",
+                 "%s shows only in a batch of at least two items: append to two sequences or more "
+                 "at once.",
+                 asked);
     cJSON_Delete(result);
     return EXIT_FINE;
 }

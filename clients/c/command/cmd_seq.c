@@ -20,6 +20,8 @@ enum exit_code cmd_create(struct app *app)
         .free_on_disconnect = app_option(app, OPT_FREE_ON_DISCONNECT)->given,
     };
     bool named = app->options.n_rest == 1;
+    if (named && app_option(app, OPT_SEQ)->given)
+        return app_usage(app, "say the sequence's number once: SEQ, or --seq SEQ");
     if (named && !app_rest_number(app, 0, "SEQ", &seq)) return EXIT_USAGE;
     if (named || app_option(app, OPT_SEQ)->given) how.seq = &seq;
     if (!app_connect(app, &code)) return code;
@@ -64,10 +66,13 @@ static enum exit_code free_list(struct app *app, const struct u64_list *list)
 
 enum exit_code cmd_free(struct app *app)
 {
-    struct u64_list list;
-    if (!parse_list(app->options.rest[0], &list))
-        return app_usage(app, "LIST must be numbers such as 1,2,5-9, not \"%s\"",
-                         app->options.rest[0]);
+    struct u64_list list = {0};
+    const char *text = app->options.rest[0];
+    if (!parse_list(text, &list) && list_is_too_long(text))
+        return app_usage(app, "\"%s\" names too many sequences: at most %d at once", text,
+                         LIST_MAX);
+    if (list.at == NULL)
+        return app_usage(app, "LIST must be numbers such as 1,2,5-9, not \"%s\"", text);
     enum exit_code code = free_list(app, &list);
     free(list.at);
     return code;
@@ -202,7 +207,6 @@ enum exit_code cmd_list(struct app *app)
     const struct option_value *cursor = app_option(app, OPT_CURSOR);
     struct truekv_page page;
     struct listing l = {.left = limit->given ? limit->number : UINT64_MAX};
-    if (limit->given && limit->number == 0) return app_usage(app, "--limit must be at least 1");
     if (!app_connect(app, &code)) return code;
     if (app_option(app, OPT_JSON)->given) {
         const uint64_t *from = cursor->given ? &cursor->number : NULL;

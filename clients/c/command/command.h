@@ -45,6 +45,9 @@ extern const size_t n_commands;
 /* NULL: there is none of that name. */
 const struct command *command_find(const char *name);
 
+/* The command that a misspelt name may have meant; NULL: none is near. */
+const struct command *command_nearest(const char *name);
+
 /* The whole program: what main() does. */
 enum exit_code truekv_main(int argc, char **argv);
 

@@ -56,7 +56,8 @@ const struct command commands[] = {
      "FAULT is one of shared_pointers, stale_lengths, half_lengths, swap_items, token_major, "
      "off_by_one, short_grid, stray_write, kv_swapped, bit_flip. Wrong bytes get into live caches: "
      "never do this to a daemon that serves. Only where the configuration says "
-     "debug.allow_fault_injection = true.",
+     "debug.allow_fault_injection = true.\n"
+     "swap_items and shared_pointers show only in a batch of at least two items.",
      cmd_inject, OPTION(BATCHES), 1, 1, QUICK},
     {"raw", "LINE", "send a line of JSON as it is, print the answer",
      "--data adds a payload: the line must say how long it is (\"payload\": N).", cmd_raw,
@@ -71,4 +72,47 @@ const struct command *command_find(const char *name)
         if (strcmp(commands[i].name, name) == 0) return &commands[i];
     }
     return NULL;
+}
+
+/* ---- The command that was meant ------------------------------------------------------------ */
+
+enum { NAME_MAX_BYTES = 16, SLIPS_MAX = 2 };
+
+static size_t least(size_t a, size_t b, size_t c)
+{
+    size_t d = a < b ? a : b;
+    return d < c ? d : c;
+}
+
+/* Letters to add, drop or change, to make one of the other. b is shorter than NAME_MAX_BYTES. */
+static size_t slips(const char *a, const char *b)
+{
+    size_t row[NAME_MAX_BYTES], n = strlen(b);
+    for (size_t k = 0; k <= n; k++)
+        row[k] = k;
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t k = 0; k < n; k++) {
+            size_t above = row[k + 1];
+            row[k + 1] = least(above + 1, row[k] + 1, diagonal + (a[i] != b[k]));
+            diagonal = above;
+        }
+    }
+    return row[n];
+}
+
+const struct command *command_nearest(const char *name)
+{
+    const struct command *best = NULL;
+    size_t fewest = SLIPS_MAX + 1, n = strlen(name);
+    for (size_t i = 0; i < n_commands; i++) {
+        const char *other = commands[i].name;
+        bool begun = n >= 2 && strncmp(name, other, n) == 0;
+        size_t off = begun ? 1 : strlen(other) < NAME_MAX_BYTES ? slips(name, other) : n;
+        if (off >= fewest || off >= n) continue;
+        fewest = off;
+        best = &commands[i];
+    }
+    return best;
 }

@@ -27,7 +27,8 @@ struct divergence {
         double per_item, other; /* NAN: not finite */
     } worst;
     int64_t source_seq, offset, bits, detail_layer; /* NOT_SAID */
-    const char *at_live;       /* "differs" or "right": the live cache, where the re-runs differ */
+    const char *at_live; /* where the re-runs differ, the live cache: "differs", "right", "freed",
+                            "truncated" */
     const char *layout, *text; /* NULL: not said, as at_live; borrowed */
 };
 #define NOT_SAID INT64_MIN

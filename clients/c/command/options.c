@@ -24,8 +24,9 @@ static const char *const forms[] = {
     [KIND_FLAG] = "nothing",
     [KIND_TEXT] = "text",
     [KIND_UINT] = "a number such as 12",
+    [KIND_COUNT] = "a number such as 12",
     [KIND_SIZE] = "a size such as 4096, 64M or 2G",
-    [KIND_LIST] = "numbers such as 1,2,5-9 (at most 65536 of them)",
+    [KIND_LIST] = "numbers such as 1,2,5-9",
     [KIND_NUMBERS] = "finite numbers such as 1,-0.5,2e3 (at most 65536 of them)",
     [KIND_LAYERS] = "layers such as 0:4 (0 to 3) or 7",
     [KIND_DTYPE] = "f16, bf16 or f32",
@@ -44,7 +45,8 @@ static bool read_value(enum option_kind kind, const char *text, struct option_va
     switch (kind) {
     case KIND_FLAG:
     case KIND_TEXT: return true;
-    case KIND_UINT: return parse_u64(text, &v->number);
+    case KIND_UINT:
+    case KIND_COUNT: return parse_u64(text, &v->number);
     case KIND_SIZE: return tkv_parse_size(text, &v->number) == TKV_OK;
     case KIND_LIST: return parse_list(text, &v->list);
     case KIND_NUMBERS: return parse_numbers(text, &v->numbers);
@@ -55,16 +57,29 @@ static bool read_value(enum option_kind kind, const char *text, struct option_va
     return false;
 }
 
+/* What is wrong with a text that read_value() did not take, or with the 0 that it read. */
+static bool refuse_value(const struct option_spec *spec, const char *text, bool is_read)
+{
+    if (is_read)
+        fprintf(stderr, "truekv: --%s must be at least 1\n", spec->name);
+    else if (spec->kind == KIND_LIST && list_is_too_long(text))
+        fprintf(stderr, "truekv: --%s names too many numbers: at most %d\n", spec->name, LIST_MAX);
+    else
+        fprintf(stderr, "truekv: --%s takes %s, not \"%s\"\n", spec->name, forms[spec->kind], text);
+    return false;
+}
+
 static bool set(struct options *o, enum option_id id, const char *text)
 {
+    const struct option_spec *spec = &option_specs[id];
     struct option_value *v = &o->of[id];
+    bool from_1 = spec->kind == KIND_COUNT || spec->kind == KIND_SIZE;
     release(v); /* said twice: the last one counts */
     v->given = true;
     v->text = text;
-    if (read_value(option_specs[id].kind, text, v)) return true;
-    fprintf(stderr, "truekv: --%s takes %s, not \"%s\"\n", option_specs[id].name,
-            forms[option_specs[id].kind], text);
-    return false;
+    bool is_read = read_value(spec->kind, text, v);
+    if (is_read && !(from_1 && v->number == 0)) return true;
+    return refuse_value(spec, text, is_read);
 }
 
 /* getopt's tables for the allowed options. letters has room for 2 * OPT_COUNT + 3. */

@@ -12,7 +12,8 @@ enum option_kind {
     KIND_FLAG,
     KIND_TEXT,
     KIND_UINT,
-    KIND_SIZE,
+    KIND_COUNT, /* a number from 1 on */
+    KIND_SIZE,  /* from 1 on, too */
     KIND_LIST,
     KIND_NUMBERS,
     KIND_LAYERS,
@@ -20,7 +21,8 @@ enum option_kind {
     KIND_SECONDS
 };
 
-/* X(ID, name, letter or 0, kind, placeholder, help). The first few go with every command. */
+/* X(ID, name, letter or 0, kind, placeholder, help). The first few go with every command. Where an
+ * option is another thing to another command, help.c has that command's words. */
 #define OPTIONS(X)                                                                                \
     X(SOCKET, "socket", 's', TEXT, "SOCKET", "unix:PATH, PATH or tcp:HOST:PORT")                  \
     X(JSON, "json", 0, FLAG, "", "print the daemon's answer as one line of JSON")                 \
@@ -28,31 +30,31 @@ enum option_kind {
     X(HELP, "help", 'h', FLAG, "", "say what the command does")                                   \
     X(VERSION, "version", 'V', FLAG, "", "print the version")                                     \
     X(MODEL, "model", 0, TEXT, "NAME", "a model of the configuration (default: its first)")       \
-    X(CAPACITY, "capacity", 0, UINT, "TOKENS", "tokens that fit")                                 \
+    X(CAPACITY, "capacity", 0, COUNT, "TOKENS", "tokens that fit (default: the model's)")         \
     X(LABEL, "label", 0, TEXT, "TEXT", "a note for people, shown by list")                        \
-    X(TTL_MS, "ttl-ms", 0, UINT, "MS", "free it when nothing has named it for that long")         \
+    X(TTL_MS, "ttl-ms", 0, COUNT, "MS", "free it when nothing has named it for that long")        \
     X(FREE_ON_DISCONNECT, "free-on-disconnect", 0, FLAG, "", "free it when this client goes")     \
     X(SEQ, "seq", 0, UINT, "SEQ", "the sequence's number")                                        \
     X(SEQS, "seqs", 0, LIST, "LIST", "sequences, such as 1,2,5-9")                                \
-    X(POS, "pos", 0, LIST, "LIST", "position of the first token (append: one for each sequence)") \
-    X(TOKENS, "tokens", 0, LIST, "LIST", "how many tokens (append: for all, or one for each)")    \
+    X(POS, "pos", 0, LIST, "LIST", "where the first tokens go: one for all, or one each")         \
+    X(TOKENS, "tokens", 0, LIST, "LIST", "how many tokens: one for all, or one each (default 1)") \
     X(LAYERS, "layers", 0, LAYERS, "B:E", "layers B to E-1 (default: all)")                       \
     X(DTYPE, "dtype", 0, DTYPE, "DTYPE", "f16, bf16 or f32 (default: the cache's own)")           \
     X(DATA, "data", 0, TEXT, "FILE", "the bytes to send; - is standard input")                    \
     X(RANDOM, "random", 0, UINT, "SEED", "as many made-up bytes as it takes")                     \
     X(VALUES, "values", 0, NUMBERS, "LIST", "numbers, such as 1,-0.5,2e3")                        \
     X(OUT, "out", 0, TEXT, "FILE", "write the bytes that come there; - is standard output")       \
-    X(LIMIT, "limit", 0, UINT, "N", "at most N of them")                                          \
+    X(LIMIT, "limit", 0, COUNT, "N", "at most N of them")                                         \
     X(CURSOR, "cursor", 0, UINT, "CURSOR", "go on where an earlier answer stopped")               \
-    X(BATCHES, "batches", 0, UINT, "N", "the newest N batches (inject: the next N)")              \
+    X(BATCHES, "batches", 0, COUNT, "N", "only the newest N batches (default: all recorded)")     \
     X(SCRATCH_BYTES, "scratch-bytes", 0, SIZE, "SIZE", "memory for the re-runs, such as 256M")    \
     X(ALL, "all", 0, FLAG, "", "print every row of the table")                                    \
-    X(ITEMS, "items", 0, UINT, "M", "items in the batch (default 4)")                             \
-    X(KV_HEADS, "kv-heads", 0, UINT, "N", "K/V heads (default 8)")                                \
-    X(HEAD_DIM, "head-dim", 0, UINT, "N", "elements of a head (default 128)")                     \
+    X(ITEMS, "items", 0, COUNT, "M", "items in the batch (default 4)")                            \
+    X(KV_HEADS, "kv-heads", 0, COUNT, "N", "K/V heads (default 8)")                               \
+    X(HEAD_DIM, "head-dim", 0, COUNT, "N", "elements of a head (default 128)")                    \
     X(CACHE_LEN, "cache-len", 0, UINT, "TOKENS", "tokens there before (default 4)")               \
-    X(N_LAYERS, "n-layers", 0, UINT, "N", "layers (default 1)")                                   \
-    X(SEED, "seed", 0, UINT, "SEED", "of the made-up data (default 1)")
+    X(N_LAYERS, "n-layers", 0, COUNT, "N", "layers (default 1)")                                  \
+    X(SEED, "seed", 0, COUNT, "SEED", "of the made-up data (default 1)")
 
 enum option_id {
 #define X(id, name, letter, kind, placeholder, help) OPT_##id,

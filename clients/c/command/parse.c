@@ -58,10 +58,24 @@ bool parse_list(const char *text, struct u64_list *out)
     return false;
 }
 
+bool list_is_too_long(const char *text)
+{
+    uint64_t n = 0, first, last;
+    do {
+        if (!leading_u64(text, &text, &first)) return false;
+        last = first;
+        if (*text == '-' && !leading_u64(text + 1, &text, &last)) return false;
+        if (last < first) return false;
+        uint64_t more = last - first >= LIST_MAX ? LIST_MAX + 1 : last - first + 1;
+        n = n > LIST_MAX ? n : n + more; /* past the limit it need not grow */
+    } while (*text++ == ',');
+    return text[-1] == '\0' && n > LIST_MAX;
+}
+
 static bool add_number(const char **text, struct f64_list *list)
 {
     char *end;
-    if (list->n == LIST_MAX || **text == '\0' || isspace((unsigned char)**text)) return false;
+    if (list->n == NUMBERS_MAX || **text == '\0' || isspace((unsigned char)**text)) return false;
     double value = strtod(*text, &end);
     if (end == *text || !isfinite(value)) return false;
     list->at[list->n++] = value;
@@ -71,7 +85,7 @@ static bool add_number(const char **text, struct f64_list *list)
 
 bool parse_numbers(const char *text, struct f64_list *out)
 {
-    struct f64_list list = {.at = malloc(LIST_MAX * sizeof(double))};
+    struct f64_list list = {.at = malloc(NUMBERS_MAX * sizeof(double))};
     bool fine = list.at != NULL && add_number(&text, &list);
     while (fine && *text == ',') {
         text++;

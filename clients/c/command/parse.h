@@ -8,7 +8,10 @@
 
 #include "clients/c/truekv.h"
 
-enum { LIST_MAX = 65536 }; /* members of one list */
+enum {
+    LIST_MAX = 4096,    /* members of one list: as many as a request may name sequences */
+    NUMBERS_MAX = 65536 /* of one list of any numbers */
+};
 
 struct u64_list {
     uint64_t *at; /* owned: free() */
@@ -27,7 +30,10 @@ bool parse_u64(const char *text, uint64_t *out);
 /* "1,2,5-9": at least one, at most LIST_MAX. */
 bool parse_list(const char *text, struct u64_list *out);
 
-/* "1,-0.5,2e3": finite numbers, at least one, at most LIST_MAX. */
+/* Whether a text is of that form, and more than LIST_MAX is all that is wrong with it. */
+bool list_is_too_long(const char *text);
+
+/* "1,-0.5,2e3": finite numbers, at least one, at most NUMBERS_MAX. */
 bool parse_numbers(const char *text, struct f64_list *out);
 
 /* "B:E" is [B, E), ":E" begins at 0, "L" is one layer. Not empty. */

@@ -63,8 +63,8 @@ static void put_verdict(struct out *o, const struct totals *t, const struct find
         char divergent[32];
         out_count(t->divergent_items, divergent, sizeof divergent);
         out_plural(t->items, "item", "items", items, sizeof items);
-        out_para(o, 0, 0, BAD, "FOUND:", "%s of %s (%s) differ%s: %s.", divergent, items, batches,
-                 t->divergent_items == 1 ? "s" : "", culprit(f));
+        out_para(o, 0, 0, BAD, "FOUND:", "%s of %s re-run (from %s) differ%s: %s.", divergent,
+                 items, batches, t->divergent_items == 1 ? "s" : "", culprit(f));
     } else if (t->items == 0) {
         out_para(o, 0, 0, WARN, "NOTHING CHECKED:",
                  "the journal holds no append to check, so this says nothing about the caches.");
@@ -129,6 +129,23 @@ static const struct divergence *counterpart(const struct findings *f, const stru
     return NULL;
 }
 
+static bool is_freed(const struct divergence *d)
+{
+    return !d->live && d->at_live != NULL && strcmp(d->at_live, "freed") == 0;
+}
+
+static bool is_truncated(const struct divergence *d)
+{
+    return !d->live && d->at_live != NULL && strcmp(d->at_live, "truncated") == 0;
+}
+
+/* Whether no live cache has these bytes any more. A stray write went beside the positions that were
+ * rolled back, and may be there still. */
+static bool is_past(const struct divergence *d)
+{
+    return is_freed(d) || (is_truncated(d) && strcmp(d->kind, "stray_write") != 0);
+}
+
 /* The daemon need not compare an item's live cache once its re-runs differ: silence clears nothing.
  */
 static const char *fault_of(const struct divergence *d, const struct divergence *other)
@@ -136,7 +153,13 @@ static const char *fault_of(const struct divergence *d, const struct divergence 
     if (!d->live && d->at_live != NULL && strcmp(d->at_live, "differs") == 0)
         return "The batched kernel is at fault: re-run one item at a time, the same data come out "
                "right. The live cache is wrong there, too.";
-    if (!d->live && d->at_live != NULL)
+    if (is_freed(d))
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. The sequence was freed since: nothing is left to mend.";
+    if (is_truncated(d))
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. Those positions were rolled back since.";
+    if (!d->live && d->at_live != NULL && strcmp(d->at_live, "right") == 0)
         return "The batched kernel is at fault: re-run one item at a time, the same data come out "
                "right. The live cache holds the right bytes there: the fault comes and goes.";
     if (!d->live && other == NULL)
@@ -219,18 +242,26 @@ static void put_sequences_to_drop(struct out *o, const struct findings *f)
 {
     uint64_t *seqs = calloc(f->n_findings, sizeof seqs[0]);
     char text[TEXT_BYTES];
+    size_t n = 0;
     if (seqs == NULL) return;
-    for (size_t i = 0; i < f->n_findings; i++)
-        seqs[i] = finding_first(f, &f->findings[i])->seq;
-    numbers_text(seqs, f->n_findings, text, sizeof text);
-    if (is_one(text))
+    for (size_t i = 0; i < f->n_findings; i++) {
+        const struct divergence *d = finding_first(f, &f->findings[i]);
+        if (!is_past(d)) seqs[n++] = d->seq;
+    }
+    numbers_text(seqs, n, text, sizeof text);
+    free(seqs);
+    if (n == 0)
+        out_para(o, 2, 4, WARN, "first:",
+                 "no live sequence is touched, as far as this check went: what differs was freed "
+                 "or rolled back since. Its records leave the journal as new appends come, older "
+                 "ones first; until then, --batches N looks at the newest N batches only.");
+    else if (is_one(text))
         out_para(o, 2, 4, WARN,
                  "first:", "do not serve from sequence %s: free it and prefill it again.", text);
     else
         out_para(o, 2, 4, WARN,
                  "first:", "do not serve from sequences %s: free them and prefill them again.",
                  text);
-    free(seqs);
 }
 
 static void put_meanings(struct out *o, const struct findings *f)
@@ -333,9 +364,10 @@ static void put_numbers(struct out *o, const struct findings *f, bool all)
     size_t left_out = put_comparison(o, f, false, all) + put_comparison(o, f, true, all);
     out_para(o, 0, 0, DIM, "",
              "DIFF: largest absolute difference; WORST AT: layer/K|V/head/position/dimension.");
-    if (left_out > 0)
-        out_para(o, 0, 0, DIM, "", "%zu more rows: --all prints them, --json each single plane.",
-                 left_out);
+    if (left_out == 0) return;
+    char rows[48];
+    out_para(o, 0, 0, DIM, "", "%s: --all prints them, --json each single plane.",
+             out_plural(left_out, "more row", "more rows", rows, sizeof rows));
 }
 
 /* ---- Skipped ------------------------------------------------------------------------------- */
@@ -376,11 +408,17 @@ static void put_unlisted(struct out *o, const struct totals *t, const struct fin
     }
     if (listed >= t->divergent_items) return;
     fputc('\n', o->to);
+    char items[48], batches[64];
+    out_plural(t->divergent_items, "item", "items", items, sizeof items);
+    if (t->first_batch == t->last_batch)
+        snprintf(batches, sizeof batches, "batch %" PRIu64, t->first_batch);
+    else
+        snprintf(batches, sizeof batches, "batches %" PRIu64 " to %" PRIu64, t->first_batch,
+                 t->last_batch);
     out_para(o, 0, 0, WARN, "Note:",
-             "%" PRIu64 " items of batches %" PRIu64 " to %" PRIu64
-             " differ, and the daemon lists %" PRIu64
+             "%s of %s differ%s, and the daemon lists %" PRIu64
              " of them. Fewer --batches, or some --seqs, show the others.",
-             t->divergent_items, t->first_batch, t->last_batch, listed);
+             items, batches, t->divergent_items == 1 ? "s" : "", listed);
 }
 
 void report_verify(struct out *o, const cJSON *result, bool all)

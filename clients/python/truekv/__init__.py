@@ -1,6 +1,6 @@
 """Client for truekvd, the KV-cache daemon that can prove its caches are right.
 
-with truekv.Client("unix:/run/truekvd/truekvd.sock") as kv:
+with truekv.Client("unix:/run/truekv/truekv.sock") as kv:
     seq = kv.create(label="request 17").seq
     kv.append([seq], [block], pos=[0])     # block: [layers, 2, n_kv_heads, tokens, head_dim]
     k, v = kv.read(seq, layers=(0, 1))[0]  # each [n_kv_heads, tokens, head_dim]
