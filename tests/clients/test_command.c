@@ -226,7 +226,7 @@ START_TEST(help_of_everything)
 {
     char arguments[64];
     expect("--version", 0, "truekv 0.");
-    expect("help", 0, "truekv.sock. Exit code: 0 fine; 1 the");
+    expect("help", 0, "truekv.sock. Exit\ncode: 0 fine; 1 the");
     expect("--help", 0, "usage: truekv");
     for (size_t i = 0; i < n_commands; i++) {
         snprintf(arguments, sizeof arguments, "help %s", commands[i].name);

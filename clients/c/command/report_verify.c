@@ -156,6 +156,10 @@ static const char *fault_of(const struct divergence *d, const struct divergence 
     if (is_freed(d))
         return "The batched kernel is at fault: re-run one item at a time, the same data come out "
                "right. The sequence was freed since: nothing is left to mend.";
+    if (is_truncated(d) && !is_past(d))
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. Those positions were rolled back since; what was written beside them may be "
+               "in the live cache still.";
     if (is_truncated(d))
         return "The batched kernel is at fault: re-run one item at a time, the same data come out "
                "right. Those positions were rolled back since.";
@@ -254,7 +258,8 @@ static void put_sequences_to_drop(struct out *o, const struct findings *f)
         out_para(o, 2, 4, WARN, "first:",
                  "no live sequence is touched, as far as this check went: what differs was freed "
                  "or rolled back since. Its records leave the journal as new appends come, older "
-                 "ones first; until then, --batches N looks at the newest N batches only.");
+                 "ones first; until then, \"truekv verify --batches N\" looks at the newest N "
+                 "batches only.");
     else if (is_one(text))
         out_para(o, 2, 4, WARN,
                  "first:", "do not serve from sequence %s: free it and prefill it again.", text);
