@@ -18,8 +18,11 @@ enum {
     STACK_BYTES = 512 * 1024
 };
 
+/* A batch waits a little for company: where 200 client threads starve on a busy machine, requests
+ * trickle in one by one, and how many share a batch would depend on the scheduler alone. */
 static const char config[] = "models = ( { name = \"m\"; n_layers = 2; n_kv_heads = 2;"
-                             " head_dim = 16; dtype = \"f16\"; capacity = 64; } );\n";
+                             " head_dim = 16; dtype = \"f16\"; capacity = 64; } );\n"
+                             "batch: { max_delay_us = 5000; };\n";
 
 static struct daemon d;
 static struct wire w;
