@@ -95,7 +95,7 @@ echo
 echo "truekv on the GPU, $(date -u '+%Y-%m-%d %H:%M:%S UTC')"
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null |
     sed 's/^/  GPU: /'
-echo "  programs: $folder$summary"
+echo "$summary"
 if [ "$failed" -eq 0 ]; then
     echo "all passed"
 else
