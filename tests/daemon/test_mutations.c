@@ -22,7 +22,7 @@ static const struct {
     {"short_grid", TKV_KIND_MISSING_WRITE},    {"stray_write", TKV_KIND_STRAY_WRITE},
     {"kv_swapped", TKV_KIND_KV_SWAPPED},       {"bit_flip", TKV_KIND_BIT_FLIP},
 };
-enum { FAULTS = sizeof faults / sizeof faults[0] };
+enum { FAULTS = sizeof faults / sizeof faults[0], SHAPES = 3 * 4 * 2 * 2 };
 
 static const uint32_t layer_counts[] = {1, 5, 32}, item_counts[] = {2, 4, 33, 256};
 
@@ -149,7 +149,7 @@ static bool is_left_out(const struct shape *shape)
 
 static void run_all(size_t fault)
 {
-    for (size_t i = 0; i < 3 * 4 * 2 * 2; i++) {
+    for (size_t i = 0; i < SHAPES; i++) {
         struct shape shape = {.m = item_counts[i / 3 % 4],
                               .layers = layer_counts[i % 3],
                               .cache = i / 12 % 2 == 0 ? TKV_F16 : TKV_BF16,
