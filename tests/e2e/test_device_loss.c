@@ -23,6 +23,16 @@ uint64_t __wrap_tkv_engine_busy_since_ns(const struct tkv_engine *engine)
     return since != 0 ? since : __real_tkv_engine_busy_since_ns(engine);
 }
 
+/* Nothing comes back from a device that hangs. */
+struct tkv_job *__real_tkv_engine_done(struct tkv_engine *engine);
+struct tkv_job *__wrap_tkv_engine_done(struct tkv_engine *engine);
+static atomic_bool holds_back;
+
+struct tkv_job *__wrap_tkv_engine_done(struct tkv_engine *engine)
+{
+    return atomic_load(&holds_back) ? NULL : __real_tkv_engine_done(engine);
+}
+
 static char dir[32];
 static struct daemon d; /* its socket only */
 static struct wire w;
@@ -80,6 +90,7 @@ static void take_apart(void)
     ck_assert(!tkv_server_close(server));
     tkv_device_fail_nth(0, TKV_OK);
     atomic_store(&busy_since_ns, 0);
+    atomic_store(&holds_back, false);
     server->failed = false;
     while (!tkv_core_idle(server->core)) {
         usleep(1000);
@@ -133,13 +144,15 @@ END_TEST
     "\"capacity\":64,\"layers\":2}}"
 
 /* Goal: a device that is busy for too long counts as lost: what is under way is answered, in arrays
- * too. Method: the engine is made to say that it has been busy since the machine started. */
+ * too. Method: the engine gives nothing back, and is made to say that it has been busy since the
+ * machine started. */
 START_TEST(hanging_device)
 {
     enum { WORKS = 3 };
     int code = -1;
     config.limits_device_ms = 100;
     start(&code);
+    atomic_store(&holds_back, true);
     for (int i = 0; i < WORKS; i++)
         wire_sendf(&w, "{\"jsonrpc\":\"2.0\",\"id\":%d," LONG_WORK, i);
     wire_sendf(&w, "[{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"method\":\"server.ping\"},"
@@ -154,7 +167,7 @@ START_TEST(hanging_device)
             ck_assert_ptr_nonnull(strstr(line, "{\"jsonrpc\":\"2.0\",\"id\":\"a\""));
     }
     ck_assert_int_eq(lines, WORKS + 1);
-    ck_assert_int_gt(failed, 0);
+    ck_assert_int_eq(failed, WORKS + 1);
     pthread_join(thread, NULL);
     ck_assert_int_eq(code, 1);
     take_apart();
