@@ -1,4 +1,4 @@
-/* Linked with --wrap for malloc, calloc and realloc: any of them can be made to fail. */
+/* Any allocation can be made to fail here, see tests/support/failing_alloc.h. */
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,55 +7,9 @@
 #include "proto/frame.h"
 #include "proto/gate.h"
 #include "tests/support/check_main.h"
+#include "tests/support/failing_alloc.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *ptr, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *ptr, size_t size);
-
-/* The countdown-th allocation from now on fails; 0: none does. */
-static size_t countdown;
-static bool has_failed;
-
-static bool fails_now(void)
-{
-    if (countdown == 0 || --countdown > 0) return false;
-    has_failed = true;
-    return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return fails_now() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-    return fails_now() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *ptr, size_t size)
-{
-    return fails_now() ? NULL : __real_realloc(ptr, size);
-}
-
-/* Arms the nth allocation. */
-static void arm(size_t nth)
-{
-    countdown = nth;
-    has_failed = false;
-}
-
-/* Whether the allocation that was armed has been reached. */
-static bool disarm(void)
-{
-    countdown = 0;
-    return has_failed;
-}
 
 static const char *const lines[] = {
     "nope",
@@ -93,15 +47,15 @@ static const char *const lines[] = {
  * Method: the 1st, 2nd, ... allocation fails, in our code and in cJSON, until none is left to. */
 START_TEST(parsing)
 {
-    cJSON_Hooks hooks = {.malloc_fn = __wrap_malloc, .free_fn = free};
+    cJSON_Hooks hooks = {.malloc_fn = malloc, .free_fn = free};
     cJSON_InitHooks(&hooks);
     for (size_t i = 0; i < COUNT(lines); i++) {
         bool failed = true;
         size_t nth = 1;
         for (; failed; nth++) {
-            arm(nth);
+            failing_alloc_arm(nth);
             struct tkv_message *msg = tkv_message_parse(lines[i], strlen(lines[i]));
-            failed = disarm();
+            failed = failing_alloc_disarm();
             ck_assert_msg((msg == NULL) == failed, "line %zu, allocation %zu", i, nth);
             tkv_message_free(msg);
         }
@@ -115,9 +69,9 @@ START_TEST(gate)
 {
     const char *line = lines[COUNT(lines) - 1];
     struct tkv_gate_error err;
-    arm(1);
+    failing_alloc_arm(1);
     ck_assert_int_eq(tkv_gate_check(line, strlen(line), &err), TKV_ENOMEM);
-    ck_assert(disarm());
+    ck_assert(failing_alloc_disarm());
     ck_assert_int_eq(tkv_gate_check(line, strlen(line), &err), TKV_OK);
 }
 END_TEST
@@ -131,11 +85,11 @@ START_TEST(answers)
         static const char data[1000];
         const struct tkv_read_shape shape = {1, 1, 1, 1, TKV_F16};
         tkv_buffer_init(&out, 1 << 16);
-        arm(nth);
+        failing_alloc_arm(nth);
         tkv_answer_begin(&j, &out, "1", 1);
         tkv_put_read(&j, &shape, data, sizeof data);
         tkv_answer_end(&j, 0);
-        failed = disarm();
+        failed = failing_alloc_disarm();
         ck_assert_int_eq(tkv_buffer_status(&out), failed ? TKV_ENOMEM : TKV_OK);
         tkv_buffer_close(&out);
     }
@@ -149,9 +103,9 @@ START_TEST(frames)
     size_t room, len;
     const char *line;
     tkv_frame_init(&f, 1000);
-    arm(1);
+    failing_alloc_arm(1);
     ck_assert_int_eq(tkv_frame_space(&f, &to, &room), TKV_ENOMEM);
-    ck_assert(disarm());
+    ck_assert(failing_alloc_disarm());
     ck_assert_int_eq(tkv_frame_next(&f, &line, &len), TKV_FRAME_FAILED);
     ck_assert_int_eq(tkv_frame_next(&f, &line, &len), TKV_FRAME_MORE);
     tkv_frame_close(&f);
