@@ -508,11 +508,6 @@ bool tkv_core_failed(struct tkv_core *core)
     return core->lost;
 }
 
-struct tkv_staging_pool *tkv_core_staging(struct tkv_core *core)
-{
-    return core->pool;
-}
-
 struct tkv_stats *tkv_core_stats(struct tkv_core *core)
 {
     tkv_stat_set(&core->stats.sequences_live, tkv_sequences_count(core->sequences));

@@ -126,7 +126,6 @@ bool tkv_core_idle(const struct tkv_core *core);
  */
 bool tkv_core_failed(struct tkv_core *core);
 
-struct tkv_staging_pool *tkv_core_staging(struct tkv_core *core);
 struct tkv_stats *tkv_core_stats(struct tkv_core *core);
 
 /* The device as it was at start; memory_used is what caches take now. */

@@ -57,10 +57,9 @@ struct tkv_divergence {
 };
 
 /* Reasons for which recorded items were not compared (with the live cache or at all). */
-#define TKV_SKIP_REASONS(X)   \
-    X(FREED, "freed")         \
-    X(TRUNCATED, "truncated") \
-    X(EVICTED, "evicted")
+#define TKV_SKIP_REASONS(X) \
+    X(FREED, "freed")       \
+    X(TRUNCATED, "truncated")
 
 enum tkv_skip_reason {
 #define X(name, word) TKV_SKIP_##name,

@@ -110,7 +110,6 @@ const char *skip_means(const char *reason)
     } skips[] = {
         {"freed", "their sequence was freed since: there is no live cache left to compare"},
         {"truncated", "rolled back since: the live bytes may rightly be others"},
-        {"evicted", "they left the journal while the check ran, and were not re-run"},
     };
     for (size_t i = 0; i < sizeof skips / sizeof skips[0]; i++) {
         if (strcmp(skips[i].reason, reason) == 0) return skips[i].means;
