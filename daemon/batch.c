@@ -9,9 +9,9 @@ static enum tkv_status run_batch(struct tkv_job *job, struct tkv_device *dev)
 {
     struct tkv_batch *b = (struct tkv_batch *)job;
     const struct tkv_geometry *geom = &b->model->geom;
-    enum tkv_status st = b->fault == TKV_FAULT_NONE
+    enum tkv_status st = b->plan.n == 0
                              ? tkv_append_batched(dev, geom, b->items, b->n)
-                             : tkv_append_faulty(dev, geom, b->items, b->n, b->fault);
+                             : tkv_append_faulty(dev, geom, b->items, b->n, &b->plan, NULL);
     if (st != TKV_OK) return st;
     return tkv_device_sync(dev);
 }

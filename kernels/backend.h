@@ -11,6 +11,8 @@
 extern "C" {
 #endif
 
+struct tkv_fault_job; /* fault_rows.h */
+
 /* Meaning, owner and errors are those of the public call of the same name. A call that finds the
  * context lost returns TKV_EDEVICE; the latch is set by tkv_device_settle(). */
 struct tkv_device_ops {
@@ -33,9 +35,7 @@ struct tkv_device_ops {
                                   const struct tkv_append_item *item, uint32_t layer, uint32_t kv);
     enum tkv_status (*append_batched)(struct tkv_device *dev, const struct tkv_geometry *geom,
                                       const struct tkv_append_item *items, uint32_t n);
-    enum tkv_status (*append_faulty)(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                     const struct tkv_append_item *items, uint32_t n,
-                                     enum tkv_fault fault);
+    enum tkv_status (*append_faulty)(struct tkv_device *dev, const struct tkv_fault_job *job);
     enum tkv_status (*compare_planes)(struct tkv_device *dev, const void *a, const void *b,
                                       size_t plane_bytes, size_t n_planes, uint64_t *mismatched);
 };
