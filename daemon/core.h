@@ -69,7 +69,7 @@ struct tkv_op {
         struct tkv_verify_report *verify;
         struct tkv_selftest_report *selftest;
         struct {
-            const char *faults[16];
+            const char *faults[32];
             size_t n;
         } armed;
     } result;
