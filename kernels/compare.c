@@ -91,3 +91,59 @@ void tkv_plane_stats(const struct tkv_geometry *geom, uint32_t positions, const 
         }
     }
 }
+
+/* --- where it differs ------------------------------------------------------------------------- */
+
+struct plane_pair {
+    const struct tkv_geometry *geom;
+    uint32_t positions;
+    const unsigned char *a, *b;
+};
+
+/* Differing bytes of the row of a head at a position. */
+static uint64_t row_mismatch(const struct plane_pair *p, uint32_t head, uint32_t pos)
+{
+    size_t size = tkv_dtype_size(p->geom->dtype), bytes = p->geom->head_dim * size;
+    size_t at = tkv_row_offset(p->geom, p->positions, head, pos) * size;
+    if (memcmp(p->a + at, p->b + at, bytes) == 0) return 0;
+    uint64_t n = 0;
+    for (size_t i = 0; i < bytes; i++)
+        n += p->a[at + i] != p->b[at + i];
+    return n;
+}
+
+static bool position_differs(const struct plane_pair *p, uint32_t pos)
+{
+    for (uint32_t head = 0; head < p->geom->n_kv_heads; head++) {
+        if (row_mismatch(p, head, pos) > 0) return true;
+    }
+    return false;
+}
+
+static uint32_t per_cell(uint32_t n)
+{
+    return n == 0 ? 1 : (n - 1) / TKV_PLANE_CELLS + 1;
+}
+
+void tkv_plane_mismatch(const struct tkv_geometry *geom, uint32_t positions, const void *expected,
+                        const void *other, struct tkv_plane_map *out)
+{
+    struct plane_pair p = {geom, positions, expected, other};
+    uint32_t first = 0, end = positions;
+    while (first < end && !position_differs(&p, first))
+        first++;
+    while (end > first && !position_differs(&p, end - 1))
+        end--;
+    *out = (struct tkv_plane_map){.heads_per_cell = per_cell(geom->n_kv_heads),
+                                  .pos = first,
+                                  .positions_per_cell = per_cell(end - first)};
+    out->n_heads = (geom->n_kv_heads - 1) / out->heads_per_cell + 1;
+    out->n_positions = end == first ? 0 : (end - first - 1) / out->positions_per_cell + 1;
+    for (uint32_t head = 0; head < geom->n_kv_heads; head++) {
+        for (uint32_t pos = first; pos < end; pos++) {
+            uint64_t n = row_mismatch(&p, head, pos);
+            out->heads[head / out->heads_per_cell] += n;
+            out->positions[(pos - first) / out->positions_per_cell] += n;
+        }
+    }
+}

@@ -35,6 +35,19 @@ struct tkv_plane_stats {
 void tkv_plane_stats(const struct tkv_geometry *geom, uint32_t positions, const void *expected,
                      const void *other, struct tkv_plane_stats *out);
 
+/* Mismatched bytes of a plane by head and by position, in at most TKV_PLANE_CELLS cells each, every
+ * cell of one axis for as many heads or positions. */
+enum { TKV_PLANE_CELLS = 64 };
+struct tkv_plane_map {
+    uint32_t n_heads, heads_per_cell;
+    uint32_t pos, n_positions, positions_per_cell; /* cells from the first position that differs */
+    uint64_t heads[TKV_PLANE_CELLS], positions[TKV_PLANE_CELLS];
+};
+
+/* The map of the plane; arguments as above. No position cells where nothing differs. */
+void tkv_plane_mismatch(const struct tkv_geometry *geom, uint32_t positions, const void *expected,
+                        const void *other, struct tkv_plane_map *out);
+
 #ifdef __cplusplus
 }
 #endif

@@ -24,6 +24,27 @@ static void put_detail_number(struct tkv_json *j, const char *name,
     tkv_json_int(j, number->value);
 }
 
+static void put_cells(struct tkv_json *j, const char *name, const uint64_t *cells, size_t n)
+{
+    tkv_json_name(j, name);
+    tkv_json_open(j, '[');
+    for (size_t i = 0; i < n; i++)
+        tkv_json_uint(j, cells[i]);
+    tkv_json_close(j, ']');
+}
+
+static void put_map(struct tkv_json *j, const struct tkv_divergence_map *map)
+{
+    tkv_json_name(j, "map");
+    tkv_json_open(j, '{');
+    put_cells(j, "heads", map->heads, map->n_heads);
+    tkv_json_put_uint(j, "heads_per_cell", map->heads_per_cell);
+    tkv_json_put_uint(j, "pos", map->pos);
+    tkv_json_put_uint(j, "positions_per_cell", map->positions_per_cell);
+    put_cells(j, "positions", map->positions, map->n_positions);
+    tkv_json_close(j, '}');
+}
+
 static void put_detail(struct tkv_json *j, const struct tkv_divergence *d)
 {
     tkv_json_open(j, '{');
@@ -34,6 +55,9 @@ static void put_detail(struct tkv_json *j, const struct tkv_divergence *d)
     put_detail_number(j, "layer", &d->detail.layer);
     put_detail_number(j, "rows", &d->detail.rows);
     put_detail_number(j, "rows_diverging", &d->detail.rows_diverging);
+    if (d->detail.ambiguous) tkv_json_put_bool(j, "ambiguous", true);
+    if (d->detail.n_source_seqs > 0)
+        put_cells(j, "source_seqs", d->detail.source_seqs, d->detail.n_source_seqs);
     if (d->detail.layout != NULL) tkv_json_put_string(j, "layout", d->detail.layout);
     if (d->detail.live != NULL) tkv_json_put_string(j, "live", d->detail.live);
     tkv_json_put_string(j, "text", d->detail.text);
@@ -78,6 +102,7 @@ static void put_divergence(struct tkv_json *j, const struct tkv_divergence *d)
     put_worst(j, d->worst.kv_head, d->worst.kv_pos, d->worst.dim, d->worst.per_item, "other",
               d->worst.other);
     put_nonzero(j, d->nonzero_per_item, "other", d->nonzero_other);
+    if (d->map.n_heads > 0) put_map(j, &d->map);
     tkv_json_name(j, "detail");
     put_detail(j, d);
     tkv_json_close(j, '}');

@@ -33,6 +33,16 @@ struct tkv_detail_number {
     int64_t value;
 };
 
+enum { TKV_SOURCES_MAX = 8, TKV_MAP_CELLS = 64 };
+
+/* Mismatched bytes of a plane, by head and by position; n_heads 0: no map. A cell stands for
+ * several heads or positions where there are more than cells. */
+struct tkv_divergence_map {
+    uint32_t n_heads, heads_per_cell, n_positions, positions_per_cell;
+    uint32_t pos; /* of the first cell: the first position that differs */
+    uint64_t heads[TKV_MAP_CELLS], positions[TKV_MAP_CELLS];
+};
+
 struct tkv_divergence {
     uint64_t seq, batch;
     uint32_t layer;
@@ -47,12 +57,16 @@ struct tkv_divergence {
         double per_item, other; /* null on the wire where not finite */
     } worst;
     uint64_t nonzero_per_item, nonzero_other;
+    struct tkv_divergence_map map;
     struct { /* members of detail; text says it as a sentence */
         struct tkv_detail_number source_seq, offset, bits, kv_head, layer, rows, rows_diverging;
         const char *live;   /* the same plane of the live cache: "differs", "right", "freed",
                                "truncated", or NULL */
         const char *layout; /* "token_major", or NULL */
-        char text[200];
+        bool ambiguous;     /* the rows say no more than that it may be this */
+        uint64_t source_seqs[TKV_SOURCES_MAX]; /* ascending: whose rows they may be */
+        size_t n_source_seqs;                  /* 0: not on the wire */
+        char text[400];
     } detail;
 };
 
