@@ -64,8 +64,8 @@ static bool same_plane(const struct tkv_found *a, const struct tkv_found *b)
            a->divergence.is_v == b->divergence.is_v && a->divergence.live == b->divergence.live;
 }
 
-/* The windowed findings about the kernel give way to those of the whole caches, but for what they
- * know of the live ones. */
+/* The windowed findings about the kernel, and those beside them, give way to those of the whole
+ * caches, but for what they know of the live ones. */
 static void replace_findings(struct tkv_rerun *r, size_t from, size_t to)
 {
     size_t kept = from;
@@ -76,7 +76,7 @@ static void replace_findings(struct tkv_rerun *r, size_t from, size_t to)
         }
     }
     for (size_t i = from; i < to; i++) {
-        if (r->found[i].divergence.live) r->found[kept++] = r->found[i];
+        if (r->found[i].divergence.live && !r->found[i].beside) r->found[kept++] = r->found[i];
     }
     memmove(r->found + kept, r->found + to, (r->n_found - to) * sizeof *r->found);
     r->n_found -= to - kept;
@@ -87,11 +87,12 @@ static enum tkv_status check_batch(struct rerun_run *run, uint32_t at)
     struct tkv_rerun *r = run->r;
     const struct tkv_batch *b = r->batches[at];
     struct part part = {.batch = at, .n = b->n, .layer_end = b->model->geom.n_layers};
-    size_t before = r->n_found;
+    size_t before = run->first_found = r->n_found;
     enum tkv_status st = run_range(run, part);
     size_t after = r->n_found;
     if (st != TKV_OK || !kernel_differs(r, before, after) || !affordable(run, part)) return st;
     part.whole = true;
+    run->first_found = after;
     st = run_range(run, part);
     if (st == TKV_OK && r->n_found > after) replace_findings(r, before, after);
     return st;

@@ -27,6 +27,8 @@ struct tkv_recheck_item {
 struct tkv_found {
     struct tkv_divergence divergence;
     uint32_t batch, item; /* batch: place in batches */
+    bool elsewhere;       /* rows differ where the item has none, too */
+    bool beside;          /* damage to a live plane that the kernel wrote wrong */
 };
 
 struct tkv_rerun {

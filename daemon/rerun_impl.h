@@ -21,7 +21,7 @@ struct part_item {
 struct part {
     uint32_t batch, first, n;
     uint32_t layer_begin, layer_end;
-    bool whole; /* the whole capacity instead of a window; no live comparison then */
+    bool whole; /* the whole capacity instead of a window; live caches: where the kernel differs */
     struct part_item *items;
     uint32_t n_items;
     size_t span, live_span; /* bytes of one scratch side, of one live side */
@@ -31,10 +31,11 @@ struct part {
 struct rerun_run {
     struct tkv_rerun *r;
     uint8_t *scratch; /* device memory, r->scratch_bytes */
-    uint8_t *host;    /* two planes */
+    uint8_t *host;    /* two or three planes */
     size_t host_bytes;
     uint64_t *counts;
     size_t n_counts;
+    size_t first_found;                /* of the pass under way over the batch */
     struct tkv_row_index *batch_index; /* of batches[indexed] */
     size_t indexed;
     struct tkv_row_index *all_index; /* of all batches of all_model */
@@ -50,5 +51,46 @@ size_t tkv_part_bytes(const struct part *part);
 
 /* Runs a measured part that fits the scratch memory. */
 enum tkv_status tkv_part_run(struct rerun_run *run, struct part *part);
+
+/* The two sides of scratch memory: per item, batched. */
+uint8_t *tkv_part_expected(const struct rerun_run *run);
+uint8_t *tkv_part_other(const struct rerun_run *run, const struct part *part);
+
+/* Differing bytes, in *out; bytes is a multiple of PIECE. */
+enum tkv_status tkv_part_differing(struct rerun_run *run, const uint8_t *a, const uint8_t *b,
+                                   size_t bytes, uint64_t *out);
+
+/* Differing bytes of an item's planes into run->counts, and their sum added to *sum. live: planes
+ * of gathered rows. */
+enum tkv_status tkv_part_count(struct rerun_run *run, const struct part_item *p, bool live,
+                               const uint8_t *expected, const uint8_t *other, uint64_t *sum);
+
+/* A plane that differs becomes a finding; past the limit of the list it is only counted. */
+enum tkv_status tkv_part_list(struct rerun_run *run, const struct part *part,
+                              const struct part_item *p, size_t plane, bool live,
+                              const uint8_t *expected, const uint8_t *other);
+
+/* Compares the live caches (rerun_live.c). */
+enum tkv_status tkv_part_live(struct rerun_run *run, const struct part *part);
+
+/* Room for so many bytes in run->host; false: out of memory. */
+bool tkv_host_room(struct rerun_run *run, size_t bytes);
+
+/* A new, empty entry of the list; NULL: out of memory. */
+struct tkv_found *tkv_new_finding(struct tkv_rerun *r);
+
+/* The planes in run->host, expected and other, become a finding with its kind. plane counts the
+ * item's planes. */
+enum tkv_status tkv_explain(struct rerun_run *run, const struct part *part,
+                            const struct part_item *p, size_t plane, bool live);
+
+/* Live rows in run->host, expected and live, become a finding beside the kernel's: its kind is that
+ * of the difference from `batched`, what the kernel's bug explains. */
+enum tkv_status tkv_explain_beside(struct rerun_run *run, const struct part *part,
+                                   const struct part_item *p, size_t plane, const void *batched);
+
+/* The finding about the kernel that this pass has listed for a plane, or NULL. */
+struct tkv_found *tkv_kernel_finding(struct rerun_run *run, uint32_t item, uint32_t layer,
+                                     bool is_v);
 
 #endif

@@ -1,6 +1,5 @@
-/* rerun_part.c - one part of a recorded batch: measured, run both ways, compared, explained. */
+/* rerun_part.c - one part of a recorded batch: measured, run both ways, compared. */
 #include <assert.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,8 +50,9 @@ static bool measure_item(struct rerun_run *run, const struct part *part, uint32_
     out->plane_bytes = tkv_plane_elements(g, out->item.capacity) * element;
     out->live_plane_bytes = tkv_plane_elements(g, item->tokens) * element;
     size_t planes = (size_t)out->item.layer_end * TKV_KV;
-    bool compare_live = !part->whole && run->r->items[part->batch][index].selected &&
-                        run->r->items[part->batch][index].cache != NULL;
+    const struct tkv_recheck_item *about = &run->r->items[part->batch][index];
+    bool compare_live =
+        about->selected && about->cache != NULL && (!part->whole || about->kernel_differs);
     if (!compare_live) out->live_plane_bytes = 0;
     return tkv_mul(out->plane_bytes, planes, bytes) &&
            tkv_mul(out->live_plane_bytes, planes, live_bytes);
@@ -95,12 +95,12 @@ size_t tkv_part_bytes(const struct part *part)
 
 /* --- the two re-runs -------------------------------------------------------------------------- */
 
-static uint8_t *expected_side(const struct rerun_run *run)
+uint8_t *tkv_part_expected(const struct rerun_run *run)
 {
     return run->scratch;
 }
 
-static uint8_t *other_side(const struct rerun_run *run, const struct part *part)
+uint8_t *tkv_part_other(const struct rerun_run *run, const struct part *part)
 {
     return run->scratch + part->span;
 }
@@ -118,7 +118,7 @@ static enum tkv_status run_per_item(struct rerun_run *run, const struct part *pa
     enum tkv_status st = TKV_OK;
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
         struct tkv_append_item item = part->items[i].item;
-        item.cache = expected_side(run) + part->items[i].offset;
+        item.cache = tkv_part_expected(run) + part->items[i].offset;
         for (uint32_t l = 0; l < item.layer_end && st == TKV_OK; l++) {
             st = tkv_append_one(run->r->dev, &g, &item, l, TKV_K);
             if (st == TKV_OK) st = tkv_append_one(run->r->dev, &g, &item, l, TKV_V);
@@ -151,7 +151,7 @@ static enum tkv_status run_batched(struct rerun_run *run, const struct part *par
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
         const struct part_item *p = &part->items[i];
         items[i] = p->item;
-        items[i].cache = other_side(run, part) + p->offset;
+        items[i].cache = tkv_part_other(run, part) + p->offset;
         places[i] = (struct tkv_fault_place){p->index, p->first_layer};
     }
     if (st == TKV_OK)
@@ -183,8 +183,8 @@ static bool counts_room(struct rerun_run *run, size_t n)
     return true;
 }
 
-static enum tkv_status differing_bytes(struct rerun_run *run, const uint8_t *a, const uint8_t *b,
-                                       size_t bytes, uint64_t *out)
+enum tkv_status tkv_part_differing(struct rerun_run *run, const uint8_t *a, const uint8_t *b,
+                                   size_t bytes, uint64_t *out)
 {
     size_t n = bytes / PIECE;
     *out = 0;
@@ -196,125 +196,29 @@ static enum tkv_status differing_bytes(struct rerun_run *run, const uint8_t *a, 
     return st;
 }
 
+bool tkv_host_room(struct rerun_run *run, size_t bytes)
+{
+    if (bytes <= run->host_bytes) return true;
+    uint8_t *host = realloc(run->host, bytes);
+    if (host == NULL) return false;
+    run->host = host;
+    run->host_bytes = bytes;
+    return true;
+}
+
 /* Both planes on the host, one behind the other. */
 static enum tkv_status fetch_planes(struct rerun_run *run, const uint8_t *a, const uint8_t *b,
                                     size_t bytes)
 {
-    if (2 * bytes > run->host_bytes) {
-        uint8_t *host = realloc(run->host, 2 * bytes);
-        if (host == NULL) return TKV_ENOMEM;
-        run->host = host;
-        run->host_bytes = 2 * bytes;
-    }
+    if (!tkv_host_room(run, 2 * bytes)) return TKV_ENOMEM;
     enum tkv_status st = tkv_device_copy(run->r->dev, run->host, a, bytes);
     if (st == TKV_OK) st = tkv_device_copy(run->r->dev, run->host + bytes, b, bytes);
     return st == TKV_OK ? tkv_device_sync(run->r->dev) : st;
 }
 
-static struct tkv_found *new_finding(struct tkv_rerun *r)
-{
-    if (r->n_found == r->found_room) {
-        size_t room = r->found_room > 0 ? r->found_room * 2 : 64;
-        struct tkv_found *found = realloc(r->found, room * sizeof *found);
-        if (found == NULL) return NULL;
-        r->found = found;
-        r->found_room = room;
-    }
-    struct tkv_found *f = &r->found[r->n_found++];
-    memset(f, 0, sizeof *f);
-    return f;
-}
-
-/* --- explaining ------------------------------------------------------------------------------- */
-
-/* The kernel's doing is in the batch's own rows; damage to a live cache may come from any. */
-static const struct tkv_row_index *index_for(struct rerun_run *run, uint32_t batch, bool live)
-{
-    struct tkv_rerun *r = run->r;
-    const struct tkv_model *model = r->batches[batch]->model;
-    if (live && run->all_model != model) {
-        tkv_row_index_close(run->all_index);
-        run->all_index = tkv_row_index_open(model, r->batches, r->n_batches, INDEX_ROWS_MAX);
-        run->all_model = model;
-    }
-    if (!live && run->indexed != batch) {
-        tkv_row_index_close(run->batch_index);
-        run->batch_index = tkv_row_index_open(model, &r->batches[batch], 1, INDEX_ROWS_MAX);
-        run->indexed = batch;
-    }
-    return live ? run->all_index : run->batch_index;
-}
-
-static void fill_numbers(struct tkv_divergence *d, const struct tkv_plane_stats *stats,
-                         uint32_t base)
-{
-    d->finite = stats->finite;
-    d->max_abs_diff = stats->max_abs_diff;
-    d->mismatched_bytes = stats->mismatched_bytes;
-    d->worst.kv_head = stats->worst.kv_head;
-    d->worst.kv_pos = stats->worst.kv_pos + base;
-    d->worst.dim = stats->worst.dim;
-    d->worst.per_item = stats->worst.expected;
-    d->worst.other = stats->worst.other;
-    d->nonzero_per_item = stats->nonzero_expected;
-    d->nonzero_other = stats->nonzero_other;
-}
-
-/* One plane that differs becomes a finding, with its kind. plane counts the item's planes. */
-static enum tkv_status explain(struct rerun_run *run, const struct part *part,
-                               const struct part_item *p, size_t plane, bool live)
-{
-    struct tkv_rerun *r = run->r;
-    const struct tkv_batch *b = r->batches[part->batch];
-    const struct tkv_row_index *index = index_for(run, part->batch, live);
-    struct tkv_found *f = index != NULL ? new_finding(r) : NULL;
-    if (f == NULL) return TKV_ENOMEM;
-    size_t plane_bytes = live ? p->live_plane_bytes : p->plane_bytes;
-    uint32_t base = live ? p->base + p->item.pos : p->base;
-    uint32_t positions = live ? p->item.tokens : p->item.capacity;
-    struct tkv_suspect suspect = {
-        .batches = live ? r->batches : &r->batches[part->batch],
-        .index = index,
-        .batch = live ? part->batch : 0,
-        .item = p->index,
-        .layer = p->first_layer + (uint32_t)(plane / TKV_KV),
-        .kv = (uint32_t)(plane % TKV_KV),
-        .base = base,
-        .positions = positions,
-        .expected = run->host,
-        .other = run->host + plane_bytes,
-        .live = live,
-    };
-    struct tkv_plane_stats stats;
-    struct tkv_divergence *d = &f->divergence;
-    tkv_plane_stats(&b->model->geom, positions, suspect.expected, suspect.other, &stats);
-    d->seq = b->owners[p->index].seq;
-    d->batch = b->id;
-    d->layer = suspect.layer;
-    d->is_v = suspect.kv == TKV_V;
-    d->live = live;
-    fill_numbers(d, &stats, base);
-    tkv_classify(&suspect, d);
-    f->batch = part->batch;
-    f->item = p->index;
-    return TKV_OK;
-}
-
-/* The finding about the kernel that is listed for a plane, or NULL. */
-static struct tkv_found *kernel_finding(struct tkv_rerun *r, uint32_t batch, uint32_t item,
-                                        uint32_t layer, bool is_v)
-{
-    for (size_t i = r->n_found; i-- > 0 && r->found[i].batch == batch;) {
-        const struct tkv_divergence *d = &r->found[i].divergence;
-        if (r->found[i].item == item && d->layer == layer && d->is_v == is_v && !d->live)
-            return &r->found[i];
-    }
-    return NULL;
-}
-
 /* Differing bytes of an item's planes into run->counts, and their sum. */
-static enum tkv_status count_planes(struct rerun_run *run, const struct part_item *p, bool live,
-                                    const uint8_t *expected, const uint8_t *other, uint64_t *sum)
+enum tkv_status tkv_part_count(struct rerun_run *run, const struct part_item *p, bool live,
+                               const uint8_t *expected, const uint8_t *other, uint64_t *sum)
 {
     size_t bytes = live ? p->live_plane_bytes : p->plane_bytes;
     size_t planes = (size_t)p->item.layer_end * TKV_KV;
@@ -327,14 +231,14 @@ static enum tkv_status count_planes(struct rerun_run *run, const struct part_ite
 }
 
 /* A plane that differs becomes a finding; past the limit of the list it is only counted. */
-static enum tkv_status list_plane(struct rerun_run *run, const struct part *part,
-                                  const struct part_item *p, size_t plane, bool live,
-                                  const uint8_t *expected, const uint8_t *other)
+enum tkv_status tkv_part_list(struct rerun_run *run, const struct part *part,
+                              const struct part_item *p, size_t plane, bool live,
+                              const uint8_t *expected, const uint8_t *other)
 {
     size_t bytes = live ? p->live_plane_bytes : p->plane_bytes;
     if (run->r->n_found >= (size_t)2 * TKV_DIVERGENCES_MAX) return TKV_OK;
     enum tkv_status st = fetch_planes(run, expected + plane * bytes, other + plane * bytes, bytes);
-    return st == TKV_OK ? explain(run, part, p, plane, live) : st;
+    return st == TKV_OK ? tkv_explain(run, part, p, plane, live) : st;
 }
 
 /* Per item against batched, all planes of one item. Adds its differing bytes to *sum. */
@@ -343,33 +247,11 @@ static enum tkv_status compare_item(struct rerun_run *run, const struct part *pa
                                     const uint8_t *other, uint64_t *sum)
 {
     struct tkv_recheck_item *about = &run->r->items[part->batch][p->index];
-    enum tkv_status st = count_planes(run, p, false, expected, other, sum);
+    enum tkv_status st = tkv_part_count(run, p, false, expected, other, sum);
     for (size_t i = 0; i < (size_t)p->item.layer_end * TKV_KV && st == TKV_OK; i++) {
         if (run->counts[i] == 0 || !about->selected) continue;
         about->kernel_differs = true;
-        st = list_plane(run, part, p, i, false, expected, other);
-    }
-    return st;
-}
-
-/* Per item against live. Where the kernel differs already, its finding says so of the live cache.
- */
-static enum tkv_status compare_live_item(struct rerun_run *run, const struct part *part,
-                                         const struct part_item *p, const uint8_t *expected,
-                                         const uint8_t *live)
-{
-    struct tkv_recheck_item *about = &run->r->items[part->batch][p->index];
-    uint64_t sum = 0;
-    enum tkv_status st = count_planes(run, p, true, expected, live, &sum);
-    about->live_differs = about->live_differs || sum > 0;
-    for (size_t i = 0; i < (size_t)p->item.layer_end * TKV_KV && st == TKV_OK; i++) {
-        struct tkv_found *kernel =
-            kernel_finding(run->r, part->batch, p->index, p->first_layer + (uint32_t)(i / TKV_KV),
-                           i % TKV_KV == TKV_V);
-        if (kernel != NULL)
-            kernel->divergence.detail.live = run->counts[i] > 0 ? "differs" : "right";
-        else if (run->counts[i] > 0)
-            st = list_plane(run, part, p, i, true, expected, live);
+        st = tkv_part_list(run, part, p, i, false, expected, other);
     }
     return st;
 }
@@ -382,7 +264,7 @@ static enum tkv_status report_guard(struct rerun_run *run, const struct part *pa
     for (uint32_t i = 0; i < part->n_items; i++) {
         if (run->r->items[part->batch][part->items[i].index].selected) p = &part->items[i];
     }
-    struct tkv_found *f = new_finding(run->r);
+    struct tkv_found *f = tkv_new_finding(run->r);
     if (f == NULL) return TKV_ENOMEM;
     f->batch = part->batch;
     f->item = p->index;
@@ -401,8 +283,8 @@ static enum tkv_status report_guard(struct rerun_run *run, const struct part *pa
 static enum tkv_status compare_paths(struct rerun_run *run, const struct part *part)
 {
     uint64_t differing;
-    const uint8_t *expected = expected_side(run), *other = other_side(run, part);
-    enum tkv_status st = differing_bytes(run, expected, other, part->span, &differing);
+    const uint8_t *expected = tkv_part_expected(run), *other = tkv_part_other(run, part);
+    enum tkv_status st = tkv_part_differing(run, expected, other, part->span, &differing);
     if (st != TKV_OK || differing == 0) return st;
     uint64_t inside = 0;
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
@@ -412,141 +294,11 @@ static enum tkv_status compare_paths(struct rerun_run *run, const struct part *p
     return st != TKV_OK || differing <= inside ? st : report_guard(run, part, differing - inside);
 }
 
-/* --- the third way: the live caches ----------------------------------------------------------- */
-
-/* Reads that the engine does for us, and the wait for them. */
-struct live_reads {
-    pthread_mutex_t lock;
-    pthread_cond_t all_done;
-    size_t pending;
-    enum tkv_status status;
-};
-
-struct live_read {
-    struct tkv_job job; /* first */
-    struct live_reads *reads;
-    const uint8_t *src;
-    uint8_t *dst;
-    size_t width, pitch, rows;
-};
-
-static enum tkv_status run_live_read(struct tkv_job *job, struct tkv_device *dev)
-{
-    struct live_read *l = (struct live_read *)job;
-    enum tkv_status st =
-        tkv_device_copy_rows(dev, l->dst, l->width, l->src, l->pitch, l->width, l->rows);
-    return st == TKV_OK ? tkv_device_sync(dev) : st;
-}
-
-static void finish_live_read(struct tkv_job *job)
-{
-    struct live_reads *reads = ((struct live_read *)job)->reads;
-    pthread_mutex_lock(&reads->lock);
-    if (reads->status == TKV_OK) reads->status = job->status;
-    if (--reads->pending == 0) pthread_cond_signal(&reads->all_done);
-    pthread_mutex_unlock(&reads->lock);
-}
-
-/* Where the written rows of an item lie in a cache, as rows of one pitch. */
-static struct live_read rows_of(const struct rerun_run *run, const struct part *part,
-                                const struct part_item *p, const uint8_t *cache, uint32_t capacity,
-                                uint32_t layer, uint32_t pos)
-{
-    const struct tkv_geometry *g = &run->r->batches[part->batch]->model->geom;
-    size_t element = tkv_dtype_size(g->dtype);
-    size_t from = tkv_plane_offset(g, capacity, layer, TKV_K) + tkv_row_offset(g, capacity, 0, pos);
-    return (struct live_read){
-        .src = cache + from * element,
-        .width = (size_t)p->item.tokens * g->head_dim * element,
-        .pitch = (size_t)capacity * g->head_dim * element,
-        .rows = (size_t)p->item.layer_end * TKV_KV * g->n_kv_heads,
-    };
-}
-
-static uint8_t *live_side(const struct rerun_run *run, const struct part *part, int side)
-{
-    return run->scratch + 2 * part->span + (size_t)side * part->live_span;
-}
-
-static enum tkv_status read_live(struct rerun_run *run, const struct part *part)
-{
-    struct live_reads reads = {.status = TKV_OK};
-    struct live_read *jobs = calloc(part->n_items, sizeof *jobs);
-    if (jobs == NULL) return TKV_ENOMEM;
-    pthread_mutex_init(&reads.lock, NULL);
-    pthread_cond_init(&reads.all_done, NULL);
-    for (uint32_t i = 0; i < part->n_items; i++) {
-        const struct part_item *p = &part->items[i];
-        if (p->live_plane_bytes == 0) continue;
-        const struct tkv_recheck_item *about = &run->r->items[part->batch][p->index];
-        const struct tkv_append_item *item = &run->r->batches[part->batch]->items[p->index];
-        jobs[i] =
-            rows_of(run, part, p, about->cache->mem.ptr, item->capacity, p->first_layer, item->pos);
-        jobs[i].job = (struct tkv_job){.run = run_live_read, .finish = finish_live_read};
-        jobs[i].reads = &reads;
-        jobs[i].dst = live_side(run, part, 1) + p->live_offset;
-        pthread_mutex_lock(&reads.lock);
-        reads.pending++;
-        pthread_mutex_unlock(&reads.lock);
-        tkv_engine_submit(run->r->engine, &jobs[i].job);
-    }
-    pthread_mutex_lock(&reads.lock);
-    while (reads.pending > 0)
-        pthread_cond_wait(&reads.all_done, &reads.lock);
-    pthread_mutex_unlock(&reads.lock);
-    pthread_cond_destroy(&reads.all_done);
-    pthread_mutex_destroy(&reads.lock);
-    free(jobs);
-    return reads.status;
-}
-
-static enum tkv_status gather_expected(struct rerun_run *run, const struct part *part)
-{
-    struct tkv_device *dev = run->r->dev;
-    enum tkv_status st = TKV_OK;
-    for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
-        const struct part_item *p = &part->items[i];
-        if (p->live_plane_bytes == 0) continue;
-        struct live_read l =
-            rows_of(run, part, p, expected_side(run) + p->offset, p->item.capacity, 0, p->item.pos);
-        st = tkv_device_copy_rows(dev, live_side(run, part, 0) + p->live_offset, l.width, l.src,
-                                  l.pitch, l.width, l.rows);
-    }
-    return st == TKV_OK ? tkv_device_sync(dev) : st;
-}
-
-static bool any_differs(const struct rerun_run *run, const struct part *part)
-{
-    for (uint32_t i = 0; i < part->n_items; i++) {
-        if (run->r->items[part->batch][part->items[i].index].kernel_differs) return true;
-    }
-    return false;
-}
-
-static enum tkv_status compare_live(struct rerun_run *run, const struct part *part)
-{
-    uint64_t differing;
-    uint8_t *expected = live_side(run, part, 0), *live = live_side(run, part, 1);
-    if (part->live_span == 0) return TKV_OK;
-    enum tkv_status st = tkv_device_fill(run->r->dev, expected, 0, 2 * part->live_span);
-    if (st == TKV_OK) st = tkv_device_sync(run->r->dev);
-    if (st == TKV_OK) st = gather_expected(run, part);
-    if (st == TKV_OK) st = read_live(run, part);
-    if (st == TKV_OK) st = differing_bytes(run, expected, live, part->live_span, &differing);
-    if (st != TKV_OK || (differing == 0 && !any_differs(run, part))) return st;
-    for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
-        const struct part_item *p = &part->items[i];
-        if (p->live_plane_bytes == 0) continue;
-        st = compare_live_item(run, part, p, expected + p->live_offset, live + p->live_offset);
-    }
-    return st;
-}
-
 enum tkv_status tkv_part_run(struct rerun_run *run, struct part *part)
 {
     tkv_engine_progress(run->r->checker);
     enum tkv_status st = run_both(run, part);
     if (st == TKV_OK) st = compare_paths(run, part);
-    if (st == TKV_OK) st = compare_live(run, part);
+    if (st == TKV_OK) st = tkv_part_live(run, part);
     return st;
 }

@@ -14,7 +14,7 @@ struct entry {
 struct tkv_row_index {
     struct tkv_batch *const *batches;
     struct tkv_geometry geom;
-    struct entry *entries; /* by hash */
+    struct entry *entries; /* by hash, then by place */
     size_t n, max;
     void *scratch; /* one converted row */
     size_t row_bytes;
@@ -69,10 +69,25 @@ static void add_item(struct tkv_row_index *index, uint32_t batch, uint32_t item_
     }
 }
 
+/* The first `depth` parts of an entry's key. Equal rows of one place of a cache stand together,
+ * whichever item they are of. */
+enum { HASH = 1, PLACE = 4, ITEM = 6, WHOLE = 7 };
+
+static int compare(const struct entry *a, const struct entry *b, int depth)
+{
+    const struct tkv_row *r = &a->row, *q = &b->row;
+    if (a->hash != b->hash) return a->hash < b->hash ? -1 : 1;
+    const uint32_t x[] = {r->layer, r->kv, r->head, r->batch, r->item, r->token};
+    const uint32_t y[] = {q->layer, q->kv, q->head, q->batch, q->item, q->token};
+    for (int i = 0; i < depth - HASH; i++) {
+        if (x[i] != y[i]) return x[i] < y[i] ? -1 : 1;
+    }
+    return 0;
+}
+
 static int by_hash(const void *a, const void *b)
 {
-    uint64_t x = ((const struct entry *)a)->hash, y = ((const struct entry *)b)->hash;
-    return (x > y) - (x < y);
+    return compare(a, b, WHOLE);
 }
 
 struct tkv_row_index *tkv_row_index_open(const struct tkv_model *model,
@@ -108,20 +123,32 @@ void tkv_row_index_close(struct tkv_row_index *index)
     free(index);
 }
 
-void tkv_row_index_find(const struct tkv_row_index *index, const void *row,
-                        void (*each)(const struct tkv_row *row, void *arg), void *arg)
+/* The first entry that is not before key, by `depth` parts. */
+static size_t first_of(const struct tkv_row_index *index, const struct entry *key, int depth)
 {
-    uint64_t hash = XXH3_64bits(row, index->row_bytes);
     size_t low = 0, high = index->n;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (index->entries[mid].hash < hash)
+        if (compare(&index->entries[mid], key, depth) < 0)
             low = mid + 1;
         else
             high = mid;
     }
-    for (; low < index->n && index->entries[low].hash == hash; low++) {
-        const struct tkv_row *found = &index->entries[low].row;
-        if (memcmp(converted(index, found), row, index->row_bytes) == 0) each(found, arg);
+    return low;
+}
+
+void tkv_row_index_find(const struct tkv_row_index *index, const void *bytes,
+                        const struct tkv_row *at,
+                        void (*each)(const struct tkv_row *row, void *arg), void *arg)
+{
+    static const int depths[] = {ITEM, PLACE, HASH};
+    const struct entry key = {XXH3_64bits(bytes, index->row_bytes), *at};
+    for (size_t d = 0; d < sizeof depths / sizeof depths[0]; d++) {
+        size_t e = first_of(index, &key, depths[d]), seen = 0;
+        for (; e < index->n && seen < TKV_FOUND_MAX; e++, seen++) {
+            if (compare(&index->entries[e], &key, depths[d]) != 0) break;
+            const struct tkv_row *found = &index->entries[e].row;
+            if (memcmp(converted(index, found), bytes, index->row_bytes) == 0) each(found, arg);
+        }
     }
 }

@@ -27,8 +27,13 @@ struct tkv_row_index *tkv_row_index_open(const struct tkv_model *model,
                                          size_t max_rows);
 void tkv_row_index_close(struct tkv_row_index *index); /* NULL is fine */
 
-/* Recorded rows with the bytes of `row`: calls each(row, arg) for every one. */
-void tkv_row_index_find(const struct tkv_row_index *index, const void *row,
+/* Recorded rows with the bytes of `bytes`, found at `at` (token is not looked at): calls
+ * each(row, arg) for them. Where very many rows are equal, those of the same item, layer, K|V and
+ * head come first, then those of other items at that place, then the rest, TKV_FOUND_MAX of each
+ * at most; a row may come more than once. */
+enum { TKV_FOUND_MAX = 256 };
+void tkv_row_index_find(const struct tkv_row_index *index, const void *bytes,
+                        const struct tkv_row *at,
                         void (*each)(const struct tkv_row *row, void *arg), void *arg);
 
 #endif
