@@ -1,6 +1,7 @@
 /* Goal: each broken variant is wrong in the way that its name says, and never unsafe.
  * Method: for even batches the exact wrong image is built from the model; for ragged ones
  * everything outside the caches must stay as it was, and where a fault must show, it does. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,6 +112,149 @@ static void check_image(struct tkv_device *dev, const struct scene_shape *shape,
     scene_close(&s);
 }
 
+/* --- plans ------------------------------------------------------------------------------------ */
+
+static bool adds(enum tkv_fault fault)
+{
+    return fault == TKV_FAULT_STRAY_WRITE || fault == TKV_FAULT_BIT_FLIP;
+}
+
+static bool in_scope(const struct scene *s, const struct tkv_planned_fault *f, uint32_t i,
+                     const struct row *r)
+{
+    bool layer = f->layer == TKV_FAULT_ALL || f->layer == r->layer;
+    bool head = f->kv_head == TKV_FAULT_ALL || f->kv_head == r->head;
+    return layer && head && (!f->last_item || i == s->shape.m - 1);
+}
+
+/* Who writes a row: -1 nobody wrong, else the last fault of the plan that is about it. */
+static int writer(const struct scene *s, const struct tkv_fault_plan *plan, uint32_t i,
+                  const struct row *r)
+{
+    for (int k = (int)plan->n - 1; k >= 0; k--) {
+        if (!adds(plan->faults[k].fault) && in_scope(s, &plan->faults[k], i, r)) return k;
+    }
+    return -1;
+}
+
+/* Row r of item i as fault k of the plan (-1: none) leaves it behind. */
+static void place_planned(struct scene *s, uint32_t i, const struct tkv_fault_plan *plan, int k,
+                          struct row r, size_t number)
+{
+    static const struct tkv_planned_fault none = {TKV_FAULT_NONE, 0, 0, false};
+    const struct tkv_planned_fault *f = k < 0 ? &none : &plan->faults[k];
+    struct tkv_append_item own = s->items[i], wrong = seen(s, i, f->fault);
+    bool takes = f->fault == TKV_FAULT_SWAP_ITEMS || f->fault == TKV_FAULT_SHARED_POINTERS;
+    if (f->last_item && takes) wrong.rows = s->items[i > 0 ? i - 1 : i].rows;
+    r.bytes = scene_rows(s, &wrong);
+    r.bytes += number * s->shape.head_dim * tkv_dtype_size(own.rows_dtype);
+    s->items[i].pos = wrong.pos;
+    place(s, i, f->fault, &r);
+    s->items[i] = own;
+}
+
+static void place_pass(struct scene *s, const struct tkv_fault_plan *plan, int k)
+{
+    const struct scene_shape *shape = &s->shape;
+    for (uint32_t i = 0; i < shape->m; i++) {
+        const struct tkv_append_item *item = &s->items[i];
+        struct row r = {0};
+        size_t number = 0;
+        for (r.layer = item->layer_begin; r.layer < item->layer_end; r.layer++)
+            for (r.kv = 0; r.kv < 2; r.kv++)
+                for (r.head = 0; r.head < shape->heads; r.head++)
+                    for (r.t = 0; r.t < item->tokens; r.t++, number++)
+                        if (writer(s, plan, i, &r) == k) place_planned(s, i, plan, k, r, number);
+    }
+}
+
+/* The extra row of a stray write. */
+static void place_stray(struct scene *s, const struct tkv_planned_fault *f)
+{
+    uint32_t last = s->shape.m - 1, layer = f->layer == TKV_FAULT_ALL ? 0 : f->layer;
+    uint32_t head = f->kv_head == TKV_FAULT_ALL ? 0 : f->kv_head;
+    const struct tkv_append_item *item = &s->items[last];
+    if (layer >= s->shape.layers || head >= s->shape.heads) return;
+    size_t row = ((size_t)layer * 2 * s->shape.heads + head) * item->tokens;
+    const unsigned char *from =
+        scene_rows(s, item) + row * s->shape.head_dim * tkv_dtype_size(item->rows_dtype);
+    tkv_convert(element(s, last, layer, 0, head, item->pos + item->tokens, 0), s->shape.dtype, from,
+                item->rows_dtype, s->shape.head_dim);
+}
+
+static void place_flip(struct scene *s, const struct tkv_planned_fault *f, uint32_t k)
+{
+    uint32_t last = s->shape.m - 1, layer = f->layer == TKV_FAULT_ALL ? 0 : f->layer;
+    uint32_t head = f->kv_head == TKV_FAULT_ALL ? 0 : f->kv_head;
+    if (layer >= s->shape.layers || head >= s->shape.heads) return;
+    *element(s, last, layer, 0, head, s->items[last].pos, 0) ^= (unsigned char)(64u >> k);
+}
+
+static void check_plan(struct tkv_device *dev, const struct scene_shape *shape,
+                       const struct tkv_fault_plan *plan)
+{
+    struct scene s;
+    char what[100];
+    scene_open(&s, dev, shape, 29);
+    void *arena = scene_arena(&s);
+    scene_aim(&s, arena);
+    for (int k = -1; k < (int)plan->n; k++) {
+        place_pass(&s, plan, k);
+        if (k >= 0 && plan->faults[k].fault == TKV_FAULT_STRAY_WRITE)
+            place_stray(&s, &plan->faults[k]);
+    }
+    for (uint32_t k = 0; k < plan->n; k++) {
+        if (plan->faults[k].fault == TKV_FAULT_BIT_FLIP) place_flip(&s, &plan->faults[k], k);
+    }
+    (void)snprintf(what, sizeof what, "%s + %s", tkv_fault_word(plan->faults[0].fault),
+                   plan->n > 1 ? tkv_fault_word(plan->faults[1].fault) : "none");
+    ck_assert_int_eq(tkv_append_faulty(dev, &s.geom, s.items, shape->m, plan, NULL), TKV_OK);
+    ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
+    scene_check(&s, arena, what);
+    tkv_scratch_free(dev, arena);
+    scene_close(&s);
+}
+
+static const struct tkv_planned_fault scopes[] = {
+    {TKV_FAULT_NONE, TKV_FAULT_ALL, TKV_FAULT_ALL, false},
+    {TKV_FAULT_NONE, 1, TKV_FAULT_ALL, false},
+    {TKV_FAULT_NONE, TKV_FAULT_ALL, 2, false},
+    {TKV_FAULT_NONE, TKV_FAULT_ALL, TKV_FAULT_ALL, true},
+    {TKV_FAULT_NONE, 0, 1, true},
+    {TKV_FAULT_NONE, 7, TKV_FAULT_ALL, false}, /* no such layer */
+    {TKV_FAULT_NONE, TKV_FAULT_ALL, 9, false}, /* no such head */
+};
+enum { SCOPES = sizeof scopes / sizeof scopes[0] };
+
+/* Goal: a fault breaks the rows that it is about and no others; of two, the later one counts, and
+ * what collides does so as passes in order would.
+ * Method: the image is built row by row, pass by pass; every fault in every scope, every pair in
+ * scopes that meet and scopes that do not. */
+START_TEST(plans_are_what_they_say)
+{
+    static const struct scene_shape shapes[] = {
+        {4, 2, 3, 16, 2, TKV_F16, TKV_F16, false, 0},
+        {5, 3, 4, 63, 1, TKV_BF16, TKV_F32, false, 0},
+    };
+    struct tkv_device *dev = test_device_open();
+    for (int i = 0; i < 2 * SCOPES * TKV_FAULT_COUNT; i++) {
+        struct tkv_fault_plan plan = {1, {scopes[i / 2 % SCOPES]}};
+        plan.faults[0].fault = (enum tkv_fault)(i / 2 / SCOPES);
+        if (plan.faults[0].fault != TKV_FAULT_NONE) check_plan(dev, &shapes[i % 2], &plan);
+    }
+    for (int i = 0; i < 3 * TKV_FAULT_COUNT * TKV_FAULT_COUNT; i++) {
+        struct tkv_fault_plan plan = {2, {scopes[i % 3], scopes[(i + i / 3) % 5]}};
+        plan.faults[0].fault = (enum tkv_fault)(i / 3 % TKV_FAULT_COUNT);
+        plan.faults[1].fault = (enum tkv_fault)(i / 3 / TKV_FAULT_COUNT);
+        bool whole = plan.faults[0].fault != TKV_FAULT_NONE;
+        if (whole && plan.faults[1].fault != TKV_FAULT_NONE) check_plan(dev, &shapes[i % 2], &plan);
+    }
+    tkv_device_close(dev);
+}
+END_TEST
+
+/* --- one fault everywhere --------------------------------------------------------------------- */
+
 START_TEST(faults_are_what_they_say)
 {
     static const struct scene_shape shapes[] = {
@@ -185,7 +329,7 @@ static void **isolate_blocks(struct scene *s)
 }
 
 static void check_inside(struct tkv_device *dev, const struct scene_shape *shape,
-                         enum tkv_fault fault, uint32_t spoilt)
+                         const struct tkv_fault_plan *plan, uint32_t spoilt)
 {
     struct scene s;
     scene_open(&s, dev, shape, spoilt + 1);
@@ -193,7 +337,7 @@ static void check_inside(struct tkv_device *dev, const struct scene_shape *shape
     scene_aim(&s, arena);
     void **blocks = isolate_blocks(&s);
     if (spoilt < shape->m) s.items[spoilt].rows = NULL;
-    ck_assert_int_eq(append_faulty(dev, &s.geom, s.items, shape->m, fault), TKV_OK);
+    ck_assert_int_eq(tkv_append_faulty(dev, &s.geom, s.items, shape->m, plan, NULL), TKV_OK);
     ck_assert_int_eq(tkv_device_sync(dev), spoilt < shape->m ? TKV_EINTERNAL : TKV_OK);
     (void)scene_differences(&s, arena);
     check_outside(&s);
@@ -202,6 +346,20 @@ static void check_inside(struct tkv_device *dev, const struct scene_shape *shape
     free(blocks);
     tkv_scratch_free(dev, arena);
     scene_close(&s);
+}
+
+/* The fault, everywhere or somewhere, and in half of the cases another one. */
+static struct tkv_fault_plan random_plan(uint64_t *rng, enum tkv_fault fault)
+{
+    struct tkv_fault_plan plan = {test_random_in(rng, 1, 2), {{TKV_FAULT_NONE, 0, 0, false}}};
+    for (uint32_t k = 0; k < plan.n; k++) {
+        struct tkv_planned_fault *f = &plan.faults[k];
+        f->fault = k == 0 ? fault : (enum tkv_fault)test_random_in(rng, 1, TKV_FAULT_COUNT - 1);
+        f->layer = test_random_in(rng, 0, 1) == 0 ? TKV_FAULT_ALL : test_random_in(rng, 0, 4);
+        f->kv_head = test_random_in(rng, 0, 1) == 0 ? TKV_FAULT_ALL : test_random_in(rng, 0, 5);
+        f->last_item = test_random_in(rng, 0, 3) == 0;
+    }
+    return plan;
 }
 
 /* Goal: memory safe for any batch: ragged tokens, layers, capacities, row types; refused and empty
@@ -224,7 +382,84 @@ START_TEST(faults_stay_inside)
                                     true,
                                     0};
         if (fault == TKV_FAULT_NONE) continue;
-        check_inside(dev, &shape, (enum tkv_fault)fault, test_random_in(&rng, 0, 2 * shape.m));
+        struct tkv_fault_plan plan = random_plan(&rng, (enum tkv_fault)fault);
+        check_inside(dev, &shape, &plan, test_random_in(&rng, 0, 2 * shape.m));
+    }
+    tkv_device_close(dev);
+}
+END_TEST
+
+/* --- a batch once more, in parts ---------------------------------------------------------------
+ */
+
+/* Items [first, end) of a scene, layer by layer, each part in coordinates of its own. */
+static void run_part(struct scene *s, const struct tkv_fault_plan *plan, uint32_t first,
+                     uint32_t end, uint32_t layer)
+{
+    struct tkv_append_item items[64];
+    struct tkv_fault_place places[64];
+    struct tkv_fault_origin origin = {s->items, s->shape.m, s->shape.layers, places};
+    struct tkv_geometry one = s->geom;
+    uint32_t n = 0;
+    one.n_layers = 1;
+    for (uint32_t i = first; i < end; i++) {
+        struct tkv_append_item item = s->items[i];
+        if (layer < item.layer_begin || layer >= item.layer_end) continue;
+        item.cache = (char *)item.cache + 2 * tkv_plane_offset(&s->geom, item.capacity, layer, 0);
+        size_t rows = tkv_plane_offset(&s->geom, item.tokens, layer - item.layer_begin, 0);
+        item.rows = (const char *)item.rows + rows * tkv_dtype_size(item.rows_dtype);
+        item.layer_begin = 0;
+        item.layer_end = 1;
+        places[n] = (struct tkv_fault_place){i, layer};
+        items[n++] = item;
+    }
+    if (n == 0) return;
+    ck_assert_int_eq(tkv_append_faulty(s->dev, &one, items, n, plan, &origin), TKV_OK);
+}
+
+static void check_parts(struct tkv_device *dev, const struct scene_shape *shape,
+                        const struct tkv_fault_plan *plan, uint32_t cut)
+{
+    struct scene s;
+    scene_open(&s, dev, shape, cut + 1);
+    void *whole = scene_arena(&s), *parts = scene_arena(&s);
+    scene_aim(&s, whole);
+    ck_assert_int_eq(tkv_append_faulty(dev, &s.geom, s.items, shape->m, plan, NULL), TKV_OK);
+    ck_assert_int_eq(tkv_device_copy(dev, s.expected, whole, s.arena_bytes), TKV_OK);
+    ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
+    scene_aim(&s, parts);
+    for (uint32_t layer = 0; layer < shape->layers; layer++) {
+        run_part(&s, plan, 0, cut, layer);
+        run_part(&s, plan, cut, shape->m, layer);
+    }
+    ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
+    scene_check(&s, parts, "parts");
+    tkv_scratch_free(dev, parts);
+    tkv_scratch_free(dev, whole);
+    scene_close(&s);
+}
+
+/* Goal: a part of a batch goes wrong as it did in the batch, whatever the part.
+ * Method: ragged batches, any plan, whole and cut by layers and somewhere between items. */
+START_TEST(parts_are_as_wrong_as_the_whole)
+{
+    struct tkv_device *dev = test_device_open();
+    int rounds = test_small() ? 4 : 30;
+    for (int k = 0; k < rounds * TKV_FAULT_COUNT; k++) {
+        uint64_t rng = (uint64_t)k + 7;
+        int fault = k % TKV_FAULT_COUNT;
+        struct scene_shape shape = {test_random_in(&rng, 1, 9),
+                                    test_random_in(&rng, 1, 4),
+                                    test_random_in(&rng, 1, 4),
+                                    test_random_in(&rng, 1, 40),
+                                    test_random_in(&rng, 1, 5),
+                                    TKV_F16,
+                                    TKV_F16,
+                                    true,
+                                    0};
+        if (fault == TKV_FAULT_NONE) continue;
+        struct tkv_fault_plan plan = random_plan(&rng, (enum tkv_fault)fault);
+        check_parts(dev, &shape, &plan, test_random_in(&rng, 0, shape.m));
     }
     tkv_device_close(dev);
 }
@@ -251,8 +486,10 @@ int main(void)
     TCase *tc = tcase_create("faults");
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, faults_are_what_they_say);
+    tcase_add_test(tc, plans_are_what_they_say);
     tcase_add_test(tc, faults_differ_from_the_right_result);
     tcase_add_test(tc, faults_stay_inside);
+    tcase_add_test(tc, parts_are_as_wrong_as_the_whole);
     tcase_add_test(tc, words);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);

@@ -159,6 +159,9 @@ START_TEST(bad_calls_are_refused)
     ck_assert_int_eq(tkv_append_one(dev, &s.geom, s.items, 0, 2), TKV_EINVAL);
     ck_assert_int_eq(append_faulty(dev, &s.geom, s.items, 1, TKV_FAULT_NONE), TKV_EINVAL);
     ck_assert_int_eq(append_faulty(dev, &s.geom, s.items, 1, TKV_FAULT_COUNT), TKV_EINVAL);
+    struct tkv_fault_plan plan = tkv_fault_plan_of(TKV_FAULT_OFF_BY_ONE);
+    for (plan.n = 0; plan.n <= TKV_FAULTS_MAX + 1; plan.n += TKV_FAULTS_MAX + 1)
+        ck_assert_int_eq(tkv_append_faulty(dev, &s.geom, s.items, 1, &plan, NULL), TKV_EINVAL);
     ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
     scene_check(&s, arena, "bad calls");
     tkv_scratch_free(dev, arena);
