@@ -470,11 +470,11 @@ static void weigh(const struct evidence *v, struct tkv_reading *reading,
     }
 }
 
-/* All of the rows are where the layout puts them: nothing is left to be said about others. */
+/* All rows of the item are where the layout puts them: nothing is left to be said of moved ones. */
 static void set_layout(struct tkv_reading *reading, struct tkv_divergence *out)
 {
     out->detail.layout = "token_major";
-    memset(reading->others, 0, sizeof reading->others);
+    reading->others[TKV_KIND_WRONG_POSITION] = reading->others[TKV_KIND_MISSING_WRITE] = 0;
     reading->could_be = 0;
     reading->whose = false;
 }
