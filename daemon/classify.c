@@ -155,14 +155,27 @@ static void consider(const struct tkv_row *row, void *arg)
     c->list[c->n++] = clue_of(c, row);
 }
 
-/* The set of kinds that the clues name. An extra row that may be one which is missing elsewhere is
- * no copy. */
 static uint32_t kinds_of(const struct clues *c)
 {
     uint32_t set = 0;
     for (size_t i = 0; i < c->n; i++)
         set |= BIT(c->list[i].kind);
-    return (set & MOVED) != 0 ? set & ~BIT(TKV_KIND_STRAY_WRITE) : set;
+    return set;
+}
+
+/* An extra row that may be one which is missing elsewhere is no copy. Neither need those of its
+ * equals be that seem to stand right: all of them may have moved on by one. */
+static void settle_copies(struct clues *c)
+{
+    size_t kept = 0;
+    if ((kinds_of(c) & MOVED) == 0) return;
+    for (size_t i = 0; i < c->n; i++) {
+        struct clue clue = c->list[i];
+        if (clue.kind == TKV_KIND_STRAY_WRITE && c->cost / 2 > 1) continue;
+        if (clue.kind == TKV_KIND_STRAY_WRITE) clue.kind = TKV_KIND_WRONG_POSITION;
+        c->list[kept++] = clue;
+    }
+    c->n = kept;
 }
 
 static void count_value(struct tally *t, int64_t value, uint64_t row)
@@ -243,6 +256,7 @@ static uint32_t explain_row(struct evidence *v, struct clues *c, const uint8_t *
     bool gone = !s->live && is_poison(other, row_bytes(s));
     struct tkv_row at = {s->batch, s->item, s->layer, s->kv, c->at.head, 0};
     tkv_row_index_find(s->index, other, &at, consider, c);
+    settle_copies(c);
     uint32_t set = kinds_of(c);
     count_values(v, c);
     if (s->live && is_poison(expected, row_bytes(s))) v->source_is_poison = true;

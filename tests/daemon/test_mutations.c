@@ -142,8 +142,11 @@ static void run(size_t fault, const struct shape *shape)
 /* --- all of them
  * ---------------------------------------------------------------------------------- */
 
+/* On a GPU the sizes that take another way through it: few and many, one layer and several. */
 static bool is_left_out(const struct shape *shape)
 {
+    if (fx.config.backend == TKV_BACKEND_CUDA)
+        return (shape->m != 2 && shape->m != 33) || shape->layers == 32;
     return getenv("TKV_TEST_SMALL") != NULL && shape->m * shape->layers > 200;
 }
 

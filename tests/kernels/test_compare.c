@@ -126,6 +126,51 @@ START_TEST(stats_forgive_nothing)
 }
 END_TEST
 
+/* Goal: the map counts every differing byte once by head and once by position, from the first
+ * position that differs to the last. */
+START_TEST(map_of_mismatches)
+{
+    uint16_t a[24] = {0}, b[24] = {0};
+    struct tkv_plane_map map;
+    tkv_plane_mismatch(&plane, 3, a, b, &map);
+    ck_assert(map.n_heads == 2 && map.n_positions == 0 && map.heads[0] == 0 && map.heads[1] == 0);
+    b[4] = 0x0101;  /* head 0, position 1 */
+    b[20] = 0x0100; /* head 1, position 2 */
+    tkv_plane_mismatch(&plane, 3, a, b, &map);
+    ck_assert(map.heads_per_cell == 1 && map.heads[0] == 2 && map.heads[1] == 1);
+    ck_assert(map.pos == 1 && map.n_positions == 2 && map.positions_per_cell == 1);
+    ck_assert(map.positions[0] == 2 && map.positions[1] == 1);
+}
+END_TEST
+
+/* Goal: large planes fit the cells, and nothing is lost. */
+START_TEST(map_of_large_planes)
+{
+    static const struct tkv_geometry wide = {1, 130, 1, TKV_F16};
+    enum { POSITIONS = 200 };
+    uint16_t *a = calloc((size_t)130 * POSITIONS, sizeof *a);
+    uint16_t *b = calloc((size_t)130 * POSITIONS, sizeof *b);
+    struct tkv_plane_map map;
+    uint64_t heads = 0, positions = 0;
+    for (uint32_t head = 0; head < 130; head++) {
+        for (uint32_t pos = 10; pos < 139; pos++) /* 129 positions: 3 to a cell */
+            b[tkv_row_offset(&wide, POSITIONS, head, pos)] = 1;
+    }
+    tkv_plane_mismatch(&wide, POSITIONS, a, b, &map);
+    ck_assert(map.heads_per_cell == 3 && map.n_heads == 44);
+    ck_assert(map.pos == 10 && map.positions_per_cell == 3 && map.n_positions == 43);
+    for (uint32_t i = 0; i < map.n_heads; i++)
+        heads += map.heads[i];
+    for (uint32_t i = 0; i < map.n_positions; i++)
+        positions += map.positions[i];
+    ck_assert_uint_eq(heads, (uint64_t)130 * 129);
+    ck_assert_uint_eq(positions, (uint64_t)130 * 129);
+    ck_assert_uint_eq(map.heads[43], 129); /* the last cell has one head */
+    free(a);
+    free(b);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("compare");
@@ -135,6 +180,8 @@ int main(void)
     tcase_add_test(tc, stats_of_equal_planes);
     tcase_add_test(tc, stats_name_the_worst);
     tcase_add_test(tc, stats_forgive_nothing);
+    tcase_add_test(tc, map_of_mismatches);
+    tcase_add_test(tc, map_of_large_planes);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
 }

@@ -134,8 +134,18 @@ START_TEST(verify)
         .worst = {1, 2, 3, -0.25, INFINITY},
         .nonzero_per_item = 9,
         .nonzero_other = 10,
+        .map = {.n_heads = 2,
+                .heads_per_cell = 1,
+                .n_positions = 1,
+                .positions_per_cell = 3,
+                .pos = 2,
+                .heads = {6, 2},
+                .positions = {8}},
         .detail = {.source_seq = {true, 4},
                    .offset = {true, -1},
+                   .ambiguous = true,
+                   .source_seqs = {4, 9},
+                   .n_source_seqs = 2,
                    .layout = "token_major",
                    .text = "holds the rows of sequence 4"},
     };
@@ -154,7 +164,9 @@ START_TEST(verify)
         "\"batch\":6,\"layer\":7,\"kv\":\"v\",\"between\":\"per_item/batched\","
         "\"kind\":\"wrong_item\",\"max_abs_diff\":0.5,\"mismatched_bytes\":8,\"worst\":{"
         "\"kv_head\":1,\"kv_pos\":2,\"dim\":3,\"per_item\":-0.25,\"other\":null},\"nonzero\":{"
-        "\"per_item\":9,\"other\":10},\"detail\":{\"source_seq\":4,\"offset\":-1,"
+        "\"per_item\":9,\"other\":10},\"map\":{\"heads\":[6,2],\"heads_per_cell\":1,\"pos\":2,"
+        "\"positions_per_cell\":3,\"positions\":[8]},\"detail\":{\"source_seq\":4,\"offset\":-1,"
+        "\"ambiguous\":true,\"source_seqs\":[4,9],"
         "\"layout\":\"token_major\",\"text\":\"holds the rows of sequence 4\"}}],"
         "\"duration_us\":0}"));
     d = (struct tkv_divergence){.live = true, .kind = TKV_KIND_BIT_FLIP, .detail.bits = {true, 1}};

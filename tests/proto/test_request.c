@@ -236,6 +236,16 @@ START_TEST(debug_methods)
         parse_good(REQUEST("debug.inject", "{\"fault\":\"swap_items\"}"), TKV_METHOD_DEBUG_INJECT);
     ck_assert_str_eq(msg->requests[0].params.debug_inject.fault, "swap_items");
     ck_assert_uint_eq(msg->requests[0].params.debug_inject.batches.value, 1);
+    ck_assert(!msg->requests[0].params.debug_inject.layer.given);
+    ck_assert(!msg->requests[0].params.debug_inject.last_item);
+    tkv_message_free(msg);
+    msg = parse_good(REQUEST("debug.inject", "{\"fault\":\"x\",\"layer\":0,\"kv_head\":4294967294,"
+                                             "\"last_item\":true,\"together\":true}"),
+                     TKV_METHOD_DEBUG_INJECT);
+    const struct tkv_debug_inject *inject = &msg->requests[0].params.debug_inject;
+    ck_assert(inject->layer.given && inject->layer.value == 0);
+    ck_assert(inject->kv_head.given && inject->kv_head.value == 4294967294u);
+    ck_assert(inject->last_item && inject->together && !inject->batches.given);
     tkv_message_free(msg);
 }
 END_TEST
@@ -351,6 +361,12 @@ static const struct {
     {REQUEST("debug.inject", "{}"), "fault"},
     {REQUEST("debug.inject", "{\"fault\":1}"), "fault"},
     {REQUEST("debug.inject", "{\"fault\":\"x\",\"batches\":0}"), "batches"},
+    {REQUEST("debug.inject", "{\"fault\":\"x\",\"layer\":-1}"), "layer"},
+    {REQUEST("debug.inject", "{\"fault\":\"x\",\"layer\":4294967295}"), "layer"},
+    {REQUEST("debug.inject", "{\"fault\":\"x\",\"kv_head\":1.5}"), "kv_head"},
+    {REQUEST("debug.inject", "{\"fault\":\"x\",\"last_item\":1}"), "last_item"},
+    {REQUEST("debug.inject", "{\"fault\":\"x\",\"together\":\"yes\"}"), "together"},
+    {REQUEST("debug.inject", "{\"fault\":\"x\",\"together\":true,\"batches\":1}"), "batches"},
 };
 
 /* Goal: every rule on params has its error, which names the member at fault. */
