@@ -355,6 +355,7 @@ static bool is_overwritten(const struct tkv_suspect *s, uint32_t head, uint32_t 
 {
     const struct tkv_append_item *item = item_of(s, s->batch, s->item);
     uint32_t heads = geometry_of(s)->n_kv_heads, first = item->pos - s->base;
+    assert(heads > 0);
     size_t number = (size_t)head * s->positions + p, by = number / heads;
     if (by < first || by - first >= item->tokens) return false;
     return is_at_flat(s, (uint32_t)(number % heads), (uint32_t)by);

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-struct tkv_fault_job; /* fault_rows.h */
+struct tkv_fault_job; /* fault_rows_impl.h */
 
 /* Meaning, owner and errors are those of the public call of the same name. A call that finds the
  * context lost returns TKV_EDEVICE; the latch is set by tkv_device_settle(). */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "kernels/backend.h"
-#include "kernels/fault_rows.h"
+#include "kernels/fault_rows_impl.h"
 
 static const char *const words[TKV_FAULT_COUNT] = {"none",
 #define X(name, word, text) word,

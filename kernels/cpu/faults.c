@@ -1,8 +1,8 @@
-/* The broken variants on the CPU: rows go where fault_rows.h says, one after the other. */
+/* The broken variants on the CPU: rows go where fault_rows_impl.h says, one after the other. */
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
-#include "kernels/fault_rows.h"
+#include "kernels/fault_rows_impl.h"
 
 static void write_row(const struct tkv_geometry *g, const struct tkv_append_item *to,
                       const struct tkv_append_item *from, const struct tkv_fault_row *row)

@@ -1,10 +1,10 @@
-/* The broken variants on the GPU: rows go where fault_rows.h says. Plain, and never reached unless
- * a fault was armed. */
+/* The broken variants on the GPU: rows go where fault_rows_impl.h says. Plain, and never reached
+ * unless a fault was armed. */
 #include <string.h>
 
 #include "kernels/cuda/convert.cuh"
 #include "kernels/cuda/device.cuh"
-#include "kernels/fault_rows.h"
+#include "kernels/fault_rows_impl.h"
 
 struct faulty_args {
     struct tkv_fault_job job; /* pointers are the device's */

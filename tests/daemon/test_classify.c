@@ -36,7 +36,7 @@ static void make(uint32_t n, uint32_t tokens)
                                               .layer_end = 1,
                                               .rows_dtype = TKV_F16};
         w.owners[i] = (struct tkv_item_owner){FIRST_SEQ + i, 1};
-        for (uint16_t e = 0; e < 2 * HEADS * tokens * DIM; e++)
+        for (uint32_t e = 0; e < 2 * HEADS * tokens * DIM; e++)
             ((uint16_t *)w.rows[i])[e] = (uint16_t)(0x3000 + 0x100 * i + e);
     }
 }
@@ -44,7 +44,8 @@ static void make(uint32_t n, uint32_t tokens)
 /* Row t of a head of an item; blocks have as many tokens as items have, not TOKENS_MAX. */
 static uint16_t *row(uint32_t item, uint32_t kv, uint32_t head, uint32_t t)
 {
-    return (uint16_t *)w.rows[item] + ((kv * HEADS + head) * w.items[item].tokens + t) * DIM;
+    size_t number = ((size_t)kv * HEADS + head) * w.items[item].tokens + t;
+    return (uint16_t *)w.rows[item] + number * DIM;
 }
 
 static void put(uint16_t (*plane)[POSITIONS][DIM], uint32_t head, uint32_t pos,

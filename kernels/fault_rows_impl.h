@@ -1,4 +1,4 @@
-/* fault_rows.h - what each fault does to one row, for the faulty launchers of both backends.
+/* fault_rows_impl.h - what each fault does to one row, for the faulty launchers of both backends.
  * Private to kernels/. Any thread, host and device.
  * Rows of an item are numbered as they lie in its block; a fault maps a row to a wrong source or a
  * wrong destination. Sources are clamped to the block that they are read from and destinations stay
@@ -6,8 +6,8 @@
  * two rows of an item land on the same place, and passes run one after the other: what a plan does
  * is the same in every run. Who an item's neighbours are, and whose rows it gets, is asked of the
  * batch as it was served; where its rows go, of the item at hand. */
-#ifndef TKV_KERNELS_FAULT_ROWS_H
-#define TKV_KERNELS_FAULT_ROWS_H
+#ifndef TKV_KERNELS_FAULT_ROWS_IMPL_H
+#define TKV_KERNELS_FAULT_ROWS_IMPL_H
 
 #include "kernels/faults.h"
 
