@@ -351,11 +351,10 @@ static bool is_at_flat(const struct tkv_suspect *s, uint32_t head, uint32_t p)
 }
 
 /* Whether another row of the item was put by the layout where row (head, p) belongs. */
-static bool is_overwritten(const struct tkv_suspect *s, uint32_t head, uint32_t p)
+static bool is_overwritten(const struct tkv_suspect *s, uint32_t heads, uint32_t head, uint32_t p)
 {
     const struct tkv_append_item *item = item_of(s, s->batch, s->item);
-    uint32_t heads = geometry_of(s)->n_kv_heads, first = item->pos - s->base;
-    assert(heads > 0);
+    uint32_t first = item->pos - s->base;
     size_t number = (size_t)head * s->positions + p, by = number / heads;
     if (by < first || by - first >= item->tokens) return false;
     return is_at_flat(s, (uint32_t)(number % heads), (uint32_t)by);
@@ -379,7 +378,7 @@ static bool fits_layout(const struct tkv_suspect *s, struct layout *out)
                 memcmp(row_at(s, s->expected, h, p), row_at(s, s->other, h, p), row_bytes(s)) == 0;
             if (stays) continue;
             bool flat = is_at_flat(s, h, p);
-            if (!flat && !is_overwritten(s, h, p)) return false;
+            if (!flat && !is_overwritten(s, heads, h, p)) return false;
             out->moved += flat;
             out->across_heads = out->across_heads || (flat && number / s->positions != h);
         }
