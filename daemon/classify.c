@@ -370,6 +370,7 @@ static bool fits_layout(const struct tkv_suspect *s, struct layout *out)
 {
     const struct tkv_append_item *item = item_of(s, s->batch, s->item);
     uint32_t heads = geometry_of(s)->n_kv_heads;
+    assert(s->positions > 0);
     *out = (struct layout){0};
     for (uint32_t h = 0; h < heads; h++) {
         for (uint32_t p = item->pos - s->base; p < item->pos - s->base + item->tokens; p++) {

@@ -486,6 +486,34 @@ START_TEST(hard_cases_are_named)
 }
 END_TEST
 
+/* Goal: without a fault there is no finding, whatever the rows are like. */
+START_TEST(right_rows_are_right)
+{
+    for (int i = 0; i < DATA_COUNT * SHAPES; i++) {
+        struct trial t = {.shape = &shapes[i % SHAPES],
+                          .data = (enum data)(i / SHAPES),
+                          .tokens = i % 2 == 0 ? ragged : ones};
+        struct fx_op *v = run(&t);
+        ck_assert_msg(v->report.ok, "%s, %s", data_words[t.data], t.shape->model);
+        fx_drop(v);
+    }
+}
+END_TEST
+
+/* Goal: a layer or a head that the model has not: nothing goes wrong. */
+START_TEST(scopes_beyond_the_model)
+{
+    for (int f = 0; f < FAULTS; f++) {
+        struct trial t = {.shape = &shapes[0], .tokens = ones, .n = 2};
+        t.armed[0] = (struct armed){f, LAYERS, ANY, false};
+        t.armed[1] = (struct armed){f, ANY, HEADS, true};
+        struct fx_op *v = run(&t);
+        ck_assert_msg(v->report.ok, "%s", faults[f].word);
+        fx_drop(v);
+    }
+}
+END_TEST
+
 /* Goal: where several sequences brought the same rows, the finding names all of them; where one
  * row settles it, it does not doubt. */
 START_TEST(equal_sources_are_all_named)
@@ -565,6 +593,8 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, hard_cases_are_named);
+    tcase_add_test(tc, right_rows_are_right);
+    tcase_add_test(tc, scopes_beyond_the_model);
     tcase_add_test(tc, equal_sources_are_all_named);
     tcase_add_test(tc, damage_beside_a_bug_is_told);
     tcase_add_test(tc, together_needs_a_fault_to_join);

@@ -108,11 +108,44 @@ START_TEST(faults_are_named)
 }
 END_TEST
 
+/* Goal: two faults, each of a part of the rows, are found where they are. */
+START_TEST(faults_in_their_scopes)
+{
+    append_step(0);
+    cJSON *answer = wire_call(&w, "debug.inject",
+                              "{\"fault\":\"kv_swapped\",\"layer\":1,\"kv_head\":2,"
+                              "\"last_item\":true}");
+    cJSON_Delete(answer);
+    answer =
+        wire_call(&w, "debug.inject", "{\"fault\":\"stray_write\",\"layer\":0,\"together\":true}");
+    ck_assert_str_eq(json_at(answer, "result.armed[1]")->valuestring, "stray_write");
+    cJSON_Delete(answer);
+    append_step(1);
+    answer = wire_call(&w, "debug.verify", NULL);
+    json_expect(answer, "result.divergent_items", "1");
+    ck_assert_int_eq(cJSON_GetArraySize(json_at(answer, "result.divergences")), 3);
+    const cJSON *swapped = of_kind(answer, "kv_swapped"), *stray = of_kind(answer, "stray_write");
+    ck_assert(swapped != NULL && stray != NULL);
+    json_expect(swapped, "seq", "13");
+    json_expect(swapped, "layer", "1");
+    json_expect(swapped, "map.heads[0]", "0");
+    ck_assert(json_number(swapped, "map.heads[2]") > 0);
+    json_expect(swapped, "map.pos", "5");
+    ck_assert_int_eq(cJSON_GetArraySize(json_at(swapped, "map.positions")), TOKENS);
+    json_expect(stray, "layer", "0");
+    json_expect(stray, "map.pos", "10");
+    cJSON_Delete(answer);
+    daemon_stop(&d);
+}
+END_TEST
+
 /* Goal: a fault without a name is refused. */
 START_TEST(unknown_faults_are_refused)
 {
     wire_refused(&w, "debug.inject", "{\"fault\":\"gremlins\"}", "invalid_params");
     wire_refused(&w, "debug.inject", "{}", "invalid_params");
+    wire_refused(&w, "debug.inject", "{\"fault\":\"bit_flip\",\"together\":true}",
+                 "invalid_params");
     append_step(0);
     wire_verify_ok(&w, true);
     daemon_stop(&d);
@@ -125,6 +158,7 @@ int main(void)
     TCase *tests = tcase_create("faults");
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, faults_are_named, 0, sizeof faults / sizeof faults[0]);
+    tcase_add_test(tests, faults_in_their_scopes);
     tcase_add_test(tests, unknown_faults_are_refused);
     suite_add_tcase(suite, tests);
     return tkv_check_main(suite);
