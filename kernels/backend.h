@@ -3,6 +3,7 @@
 #ifndef TKV_KERNELS_BACKEND_H
 #define TKV_KERNELS_BACKEND_H
 
+#include "kernels/checksum.h"
 #include "kernels/device.h"
 #include "kernels/faults.h"
 #include "kernels/kv_append.h"
@@ -36,6 +37,9 @@ struct tkv_device_ops {
     enum tkv_status (*append_faulty)(struct tkv_device *dev, const struct tkv_geometry *geom,
                                      const struct tkv_append_item *items, uint32_t n,
                                      enum tkv_fault fault);
+    enum tkv_status (*checksums)(struct tkv_device *dev, const struct tkv_geometry *geom,
+                                 const struct tkv_checksum_range *range, uint64_t *out,
+                                 size_t stride);
     enum tkv_status (*compare_planes)(struct tkv_device *dev, const void *a, const void *b,
                                       size_t plane_bytes, size_t n_planes, uint64_t *mismatched);
 };

@@ -37,6 +37,8 @@ struct tkv_append_item {
     uint32_t pos, tokens, capacity;  /* positions; pos + tokens <= capacity */
     uint32_t layer_begin, layer_end; /* [begin, end) of the cache's layers */
     enum tkv_dtype rows_dtype;       /* converted to geom->dtype, round to nearest even */
+    uint64_t *sums; /* of the cache (checksum.h): the batched path leaves those of its tokens there;
+                       NULL: none */
 };
 
 /* The reference: one item, one layer (of the cache, layer_begin <= layer < layer_end), K or V.

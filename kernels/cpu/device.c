@@ -98,6 +98,7 @@ static void cpu_close(struct tkv_device *dev)
 {
     struct tkv_cpu_device *cpu = tkv_cpu(dev);
     tkv_pool_close(&cpu->pool);
+    tkv_row_keys_close(&cpu->keys);
     free(cpu);
 }
 
@@ -118,6 +119,7 @@ enum tkv_status tkv_cpu_open(struct tkv_device **out)
         .append_one = tkv_cpu_append_one,
         .append_batched = tkv_cpu_append_batched,
         .append_faulty = tkv_cpu_append_faulty,
+        .checksums = tkv_cpu_checksums,
         .compare_planes = cpu_compare_planes,
     };
     struct tkv_cpu_device *cpu = calloc(1, sizeof *cpu);

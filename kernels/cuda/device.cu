@@ -234,6 +234,7 @@ static const struct tkv_device_ops operations = {
     tkv_cuda_append_one,
     tkv_cuda_append_batched,
     tkv_cuda_append_faulty,
+    tkv_cuda_checksums,
     tkv_cuda_compare_planes,
 };
 

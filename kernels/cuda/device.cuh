@@ -40,7 +40,7 @@ struct tkv_cuda_table {
 
 enum {
     TKV_CUDA_TABLES = 8,
-    TKV_CUDA_TABLE_BYTES = TKV_ITEMS_MAX * 48,
+    TKV_CUDA_TABLE_BYTES = TKV_ITEMS_MAX * 56,
     TKV_CUDA_COUNTS = 4096 /* planes compared by one launch */
 };
 
@@ -102,6 +102,9 @@ enum tkv_status tkv_cuda_append_batched(struct tkv_device *dev, const struct tkv
 enum tkv_status tkv_cuda_append_faulty(struct tkv_device *dev, const struct tkv_geometry *geom,
                                        const struct tkv_append_item *items, uint32_t n,
                                        enum tkv_fault fault);
+enum tkv_status tkv_cuda_checksums(struct tkv_device *dev, const struct tkv_geometry *geom,
+                                   const struct tkv_checksum_range *range, uint64_t *out,
+                                   size_t stride);
 enum tkv_status tkv_cuda_compare_planes(struct tkv_device *dev, const void *a, const void *b,
                                         size_t plane_bytes, size_t n_planes, uint64_t *mismatched);
 

@@ -8,6 +8,7 @@
 #ifndef TKV_TESTS_KERNELS_SCENE_H
 #define TKV_TESTS_KERNELS_SCENE_H
 
+#include "kernels/checksum.h"
 #include "kernels/compare.h"
 #include "kernels/faults.h"
 #include "kernels/kv_append.h"
@@ -42,6 +43,9 @@ struct scene {
     unsigned char *rows;     /* rows_bytes, host */
     unsigned char *got;      /* arena_bytes, host */
     void *device_rows;
+    size_t *sums_at, n_sums; /* of each item, and all: numbers in sums and device_sums */
+    uint64_t *sums;          /* host: random, then the model */
+    void *device_sums;
 };
 
 /* Random items of a shape, rows of random bits (NaN, infinities and subnormals among them).
@@ -72,6 +76,11 @@ void scene_run_one_by_one(struct scene *s);
 
 /* Runs all items through tkv_append_batched(); waits. */
 void scene_run_batched(struct scene *s);
+
+/* Checksums for the items: the batched path is to leave them, and scene_check_sums() fails the test
+ * where it has not, or has touched others. Call before scene_run_batched(). */
+void scene_want_sums(struct scene *s, uint64_t seed);
+void scene_check_sums(struct scene *s, const char *what);
 
 /* Downloads an arena into s->got; bytes that differ from s->expected. */
 size_t scene_differences(struct scene *s, const void *arena);

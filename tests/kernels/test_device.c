@@ -215,10 +215,12 @@ static enum tkv_status use_all(struct tkv_device *dev)
     if (st == TKV_OK) st = tkv_staging_alloc(test_backend(), 4096, &staging);
     if (st == TKV_OK) st = tkv_memory_export(dev, &mem, &fd);
     if (st == TKV_OK) st = tkv_device_fill(dev, scratch, 1, 4096);
-    struct tkv_append_item item = {mem.ptr, scratch, 0, 1, 4, 0, 1, TKV_F16};
+    struct tkv_append_item item = {mem.ptr, scratch, 0, 1, 4, 0, 1, TKV_F16, staging};
     if (st == TKV_OK) st = tkv_append_one(dev, &g, &item, 0, 0);
     if (st == TKV_OK) st = tkv_append_batched(dev, &g, &item, 1);
     if (st == TKV_OK) st = tkv_append_faulty(dev, &g, &item, 1, TKV_FAULT_BIT_FLIP);
+    struct tkv_checksum_range range = {mem.ptr, TKV_F16, 4, 0, 4, 1};
+    if (st == TKV_OK) st = tkv_checksums(dev, &g, &range, staging, 2);
     if (st == TKV_OK) st = tkv_device_copy(dev, staging, scratch, 4096);
     if (st == TKV_OK) st = tkv_device_copy_rows(dev, scratch, 64, mem.ptr, 64, 32, 4);
     if (st == TKV_OK) st = tkv_compare_planes(dev, scratch, scratch, 16, 4, mismatched);
@@ -247,7 +249,7 @@ START_TEST(every_call_may_fail)
         ck_assert_int_eq(st, TKV_ENOMEM);
         ck_assert_int_eq(use_all(dev), TKV_OK);
     }
-    ck_assert_uint_eq(n, 14); /* thirteen calls */
+    ck_assert_uint_eq(n, 15); /* fourteen calls */
     tkv_device_close(dev);
 }
 END_TEST
