@@ -19,7 +19,7 @@ enum {
     TASK_BYTES = 64 * 1024,
     PREFETCH_RUNS = 8,
     PREFETCH_BYTES_MAX = 512, /* of a run; the hardware follows longer ones itself */
-    SUMMED_ELEMENTS = 512,    /* converted at a time, where checksums are wanted */
+    SUMMED_ELEMENTS = 512,    /* converted at a time for a checksum; whole groups of keys */
     LINE = 64
 };
 
@@ -71,37 +71,43 @@ static void write_run(const struct batch *b, const struct tkv_append_item *it, s
     }
 }
 
-/* A source row's part of its checksum; of another type it is converted once more for this. */
-static uint64_t sum_row(const struct batch *b, const struct tkv_append_item *it, size_t run,
-                        uint32_t token)
+/* A part of a converted row: it is converted once more for this, a piece at a time. */
+static uint64_t sum_converted(const struct batch *b, const struct tkv_append_item *it,
+                              const char *row, uint32_t head)
 {
-    const struct tkv_geometry *g = b->geom;
     const struct tkv_row_keys *k = &b->cpu->keys;
-    uint32_t head = (uint32_t)(run % g->n_kv_heads);
-    size_t size = tkv_dtype_size(it->rows_dtype), words = (g->head_dim + (size_t)1) / 2;
-    const char *src = (const char *)it->rows + tkv_row_offset(g, it->tokens, run, token) * size;
+    tkv_convert_fn convert = tkv_converter(b->cpu->convert, b->geom->dtype, it->rows_dtype);
+    size_t size = tkv_dtype_size(it->rows_dtype), dim = b->geom->head_dim;
     uint16_t bits[SUMMED_ELEMENTS];
     uint64_t sum = 0;
-    if (it->rows_dtype == g->dtype) return tkv_row_sum(k, head, src);
-    for (size_t i = 0; i < g->head_dim; i += SUMMED_ELEMENTS) {
-        size_t n = g->head_dim - i < SUMMED_ELEMENTS ? g->head_dim - i : SUMMED_ELEMENTS;
-        tkv_converter(b->cpu->convert, g->dtype, it->rows_dtype)(bits, src + i * size, n);
-        sum += k->sum(bits, k->keys + head * words + i / 2, n);
+    for (size_t i = 0; i < dim; i += SUMMED_ELEMENTS) {
+        size_t n = dim - i < SUMMED_ELEMENTS ? dim - i : SUMMED_ELEMENTS;
+        convert(bits, row + i * size, n);
+        sum += k->sum(bits, k->keys + head * k->row_keys + i / 2, n);
     }
     return sum;
 }
 
-/* The checksums of one plane of an item, head by head. */
-static void sum_run(const struct batch *b, const struct tkv_append_item *it, size_t run)
+/* The checksum of one token of a plane, from its source rows. */
+static uint64_t sum_token(const struct batch *b, const struct tkv_append_item *it, size_t plane,
+                          uint32_t token)
 {
     const struct tkv_geometry *g = b->geom;
-    size_t plane = run / g->n_kv_heads;
-    uint64_t *sums = it->sums + tkv_sum_offset(g, it->pos, it->layer_begin, 0) + plane;
-    for (uint32_t t = 0; t < it->tokens; t++) {
-        uint64_t before = run % g->n_kv_heads == 0 ? TKV_CHECKSUM_SEED : *sums;
-        *sums = before + sum_row(b, it, run, t);
-        sums += tkv_sums_each(g);
-    }
+    size_t size = tkv_dtype_size(it->rows_dtype), step = (size_t)it->tokens * g->head_dim * size;
+    const char *rows = (const char *)it->rows +
+                       tkv_row_offset(g, it->tokens, plane * g->n_kv_heads, token) * size;
+    if (it->rows_dtype == g->dtype) return tkv_token_sum(&b->cpu->keys, rows, step);
+    uint64_t sum = TKV_CHECKSUM_SEED;
+    for (uint32_t head = 0; head < g->n_kv_heads; head++)
+        sum += sum_converted(b, it, rows + head * step, head);
+    return sum;
+}
+
+static void sum_plane(const struct batch *b, const struct tkv_append_item *it, size_t plane)
+{
+    uint64_t *sums = it->sums + tkv_sum_offset(b->geom, it->pos, it->layer_begin, 0) + plane;
+    for (uint32_t t = 0; t < it->tokens; t++)
+        sums[t * tkv_sums_each(b->geom)] = sum_token(b, it, plane, t);
 }
 
 /* The item that a plane belongs to: the last one whose first plane is not behind it. */
@@ -126,8 +132,8 @@ static void write_plane(const struct batch *b, const struct tkv_append_item *it,
     for (size_t run = plane * heads; run < (plane + 1) * heads; run++) {
         if (run + PREFETCH_RUNS < planes * heads) prefetch_run(b->geom, it, run + PREFETCH_RUNS);
         write_run(b, it, run);
-        if (it->sums != NULL) sum_run(b, it, run);
     }
+    if (it->sums != NULL) sum_plane(b, it, plane);
 }
 
 static void do_task(void *ctx, size_t k)

@@ -5,18 +5,27 @@
 
 #include "base/checked.h"
 
-uint64_t tkv_row_sum_plain(const void *row, const uint32_t *keys, size_t n)
+enum { GROUP_ELEMENTS = 2 * TKV_KEY_GROUP };
+
+/* Where the key of word w stands. */
+static size_t key_place(size_t w)
+{
+    size_t in = w % TKV_KEY_GROUP;
+    return w - in + in / 2 + in % 2 * (TKV_KEY_GROUP / 2);
+}
+
+uint64_t tkv_row_sum_plain(const void *row, const uint64_t *keys, size_t n)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i + 2 <= n; i += 2) {
         uint32_t word;
         memcpy(&word, (const char *)row + 2 * i, sizeof word);
-        sum += (uint64_t)word * keys[i / 2];
+        sum += word * keys[key_place(i / 2)];
     }
     if (n % 2 == 1) {
         uint16_t last;
         memcpy(&last, (const char *)row + 2 * (n - 1), sizeof last);
-        sum += (uint64_t)last * keys[n / 2];
+        sum += last * keys[key_place(n / 2)];
     }
     return sum;
 }
@@ -25,30 +34,76 @@ uint64_t tkv_row_sum_plain(const void *row, const uint32_t *keys, size_t n)
 
 #include <immintrin.h>
 
-enum { LANES = 16 }; /* elements in a vector */
+#define AVX2   __attribute__((target("avx2")))
+#define AVX512 __attribute__((target("avx512f")))
 
-/* The even words of a vector by one multiplication, the odd ones by another. */
-__attribute__((target("avx2"))) static uint64_t sum_avx2(const void *row, const uint32_t *keys,
-                                                         size_t n)
+/* What is left of a row behind its whole groups, as a whole one. */
+static const void *padded(const char *at, size_t elements, uint32_t *room)
+{
+    memset(room, 0, TKV_KEY_GROUP * sizeof *room);
+    memcpy(room, at, 2 * elements);
+    return room;
+}
+
+/* Two vectors a group; even words by one multiplication, odd ones by another. */
+AVX2 static inline void add_group_avx2(__m256i *even, __m256i *odd, const void *group,
+                                       const uint64_t *keys)
+{
+    for (int half = 0; half < 2; half++) {
+        const __m256i *key = (const __m256i *)keys + half;
+        __m256i words = _mm256_loadu_si256((const __m256i *)group + half);
+        __m256i high = _mm256_srli_epi64(words, 32);
+        *even = _mm256_add_epi64(*even, _mm256_mul_epu32(words, _mm256_loadu_si256(key)));
+        *odd = _mm256_add_epi64(*odd, _mm256_mul_epu32(high, _mm256_loadu_si256(key + 2)));
+    }
+}
+
+AVX2 static uint64_t sum_avx2(const void *row, const uint64_t *keys, size_t n)
 {
     __m256i even = _mm256_setzero_si256(), odd = even;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        __m256i words = _mm256_loadu_si256((const __m256i *)((const char *)row + 2 * i));
-        __m256i key = _mm256_loadu_si256((const __m256i *)(keys + i / 2));
-        even = _mm256_add_epi64(even, _mm256_mul_epu32(words, key));
-        odd = _mm256_add_epi64(
-            odd, _mm256_mul_epu32(_mm256_srli_epi64(words, 32), _mm256_srli_epi64(key, 32)));
+    const char *at = row;
+    uint32_t room[TKV_KEY_GROUP];
+    for (; n >= GROUP_ELEMENTS; n -= GROUP_ELEMENTS) {
+        add_group_avx2(&even, &odd, at, keys);
+        at += 2 * GROUP_ELEMENTS;
+        keys += TKV_KEY_GROUP;
     }
+    if (n > 0) add_group_avx2(&even, &odd, padded(at, n, room), keys);
     even = _mm256_add_epi64(even, odd);
     __m128i half = _mm_add_epi64(_mm256_castsi256_si128(even), _mm256_extracti128_si256(even, 1));
-    uint64_t sum = (uint64_t)_mm_cvtsi128_si64(half) + (uint64_t)_mm_extract_epi64(half, 1);
-    return i == n ? sum : sum + tkv_row_sum_plain((const char *)row + 2 * i, keys + i / 2, n - i);
+    return (uint64_t)_mm_cvtsi128_si64(half) + (uint64_t)_mm_extract_epi64(half, 1);
+}
+
+AVX512 static inline void add_group_avx512(__m512i *even, __m512i *odd, const void *group,
+                                           const uint64_t *keys)
+{
+    __m512i words = _mm512_loadu_si512(group), high = _mm512_srli_epi64(words, 32);
+    *even = _mm512_add_epi64(*even, _mm512_mul_epu32(words, _mm512_loadu_si512(keys)));
+    *odd = _mm512_add_epi64(*odd, _mm512_mul_epu32(high, _mm512_loadu_si512(keys + 8)));
+}
+
+AVX512 static uint64_t sum_avx512(const void *row, const uint64_t *keys, size_t n)
+{
+    __m512i even = _mm512_setzero_si512(), odd = even;
+    const char *at = row;
+    uint32_t room[TKV_KEY_GROUP];
+    for (; n >= GROUP_ELEMENTS; n -= GROUP_ELEMENTS) {
+        add_group_avx512(&even, &odd, at, keys);
+        at += 2 * GROUP_ELEMENTS;
+        keys += TKV_KEY_GROUP;
+    }
+    if (n > 0) add_group_avx512(&even, &odd, padded(at, n, room), keys);
+    return (uint64_t)_mm512_reduce_add_epi64(_mm512_add_epi64(even, odd));
 }
 
 tkv_row_sum_fn tkv_row_sum_avx2(void)
 {
     return __builtin_cpu_supports("avx2") ? sum_avx2 : NULL;
+}
+
+tkv_row_sum_fn tkv_row_sum_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") ? sum_avx512 : NULL;
 }
 
 #else
@@ -58,24 +113,42 @@ tkv_row_sum_fn tkv_row_sum_avx2(void)
     return NULL;
 }
 
+tkv_row_sum_fn tkv_row_sum_avx512(void)
+{
+    return NULL;
+}
+
 #endif
+
+static tkv_row_sum_fn best(void)
+{
+    if (tkv_row_sum_avx512() != NULL) return tkv_row_sum_avx512();
+    return tkv_row_sum_avx2() != NULL ? tkv_row_sum_avx2() : tkv_row_sum_plain;
+}
+
+static void fill_keys(struct tkv_row_keys *k)
+{
+    size_t words = (k->head_dim + (size_t)1) / 2;
+    for (uint32_t head = 0; head < k->heads; head++) {
+        for (uint32_t w = 0; w < words; w++)
+            k->keys[head * k->row_keys + key_place(w)] = tkv_checksum_key(head, w);
+    }
+}
 
 enum tkv_status tkv_row_keys_set(struct tkv_row_keys *k, const struct tkv_geometry *geom)
 {
     if (k->keys != NULL && k->heads == geom->n_kv_heads && k->head_dim == geom->head_dim)
         return TKV_OK;
-    size_t words = (geom->head_dim + (size_t)1) / 2, bytes;
+    size_t groups = (geom->head_dim + (size_t)GROUP_ELEMENTS - 1) / GROUP_ELEMENTS, all;
     tkv_row_keys_close(k);
-    if (!tkv_mul(words * sizeof *k->keys, geom->n_kv_heads, &bytes)) return TKV_ENOMEM;
-    k->keys = malloc(bytes);
+    if (!tkv_mul(groups * TKV_KEY_GROUP, geom->n_kv_heads, &all)) return TKV_ENOMEM;
+    k->keys = calloc(all, sizeof *k->keys);
     if (k->keys == NULL) return TKV_ENOMEM;
     k->heads = geom->n_kv_heads;
     k->head_dim = geom->head_dim;
-    k->sum = tkv_row_sum_avx2() != NULL ? tkv_row_sum_avx2() : tkv_row_sum_plain;
-    for (uint32_t head = 0; head < k->heads; head++) {
-        for (uint32_t w = 0; w < words; w++)
-            k->keys[head * words + w] = tkv_checksum_key(head, w);
-    }
+    k->row_keys = groups * TKV_KEY_GROUP;
+    k->sum = best();
+    fill_keys(k);
     return TKV_OK;
 }
 
@@ -83,4 +156,14 @@ void tkv_row_keys_close(struct tkv_row_keys *k)
 {
     free(k->keys);
     *k = (struct tkv_row_keys){0};
+}
+
+uint64_t tkv_token_sum(const struct tkv_row_keys *k, const void *rows, size_t step)
+{
+    uint64_t sum = TKV_CHECKSUM_SEED;
+    if (step == k->head_dim * sizeof(uint16_t) && k->head_dim % GROUP_ELEMENTS == 0)
+        return sum + k->sum(rows, k->keys, (size_t)k->heads * k->head_dim); /* one long row */
+    for (uint32_t head = 0; head < k->heads; head++)
+        sum += k->sum((const char *)rows + head * step, k->keys + head * k->row_keys, k->head_dim);
+    return sum;
 }

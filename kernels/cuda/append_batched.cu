@@ -370,11 +370,9 @@ template <class Batch>
 static enum tkv_status launch(struct tkv_cuda_device *cuda, const Batch &batch,
                               const struct plan &plan)
 {
-    if (plan.plain)
-        return plan.summed ? start<Batch, true, true>(cuda, batch, plan.blocks)
-                           : start<Batch, true, false>(cuda, batch, plan.blocks);
-    return plan.summed ? start<Batch, false, true>(cuda, batch, plan.blocks)
-                       : start<Batch, false, false>(cuda, batch, plan.blocks);
+    if (!plan.plain) return start<Batch, false, true>(cuda, batch, plan.blocks);
+    return plan.summed ? start<Batch, true, true>(cuda, batch, plan.blocks)
+                       : start<Batch, true, false>(cuda, batch, plan.blocks);
 }
 
 template <int N>

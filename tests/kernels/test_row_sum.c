@@ -1,4 +1,5 @@
-/* Goal: the vector code adds up what the plain code adds up, and keys are what checksum.h says.
+/* Goal: the vector code adds up what the plain code adds up, and tokens' sums are what
+ * checksum.h says.
  * Method: random rows of all lengths around the vector's, at odd addresses. */
 #include <stdlib.h>
 #include <string.h>
@@ -9,29 +10,47 @@
 START_TEST(vectors_and_plain_agree)
 {
     unsigned char bytes[2 * 300 + 2];
-    uint32_t keys[150];
-    tkv_row_sum_fn fast = tkv_row_sum_avx2();
+    uint64_t keys[160];
+    const tkv_row_sum_fn fast[] = {tkv_row_sum_avx2(), tkv_row_sum_avx512()};
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (unsigned char)(i * 167 + i / 7);
-    for (uint32_t w = 0; w < 150; w++)
+    for (uint32_t w = 0; w < 160; w++)
         keys[w] = tkv_checksum_key(3, w);
-    for (size_t n = 0; n <= 300 && fast != NULL; n++) {
-        for (size_t off = 0; off < 2; off++)
-            ck_assert_uint_eq(fast(bytes + off, keys, n), tkv_row_sum_plain(bytes + off, keys, n));
+    for (size_t i = 0; i < 2 * 2 * 301; i++) {
+        size_t n = i / 4, off = i / 2 % 2;
+        if (fast[i % 2] == NULL) continue;
+        ck_assert_uint_eq(fast[i % 2](bytes + off, keys, n),
+                          tkv_row_sum_plain(bytes + off, keys, n));
     }
 }
 END_TEST
 
-START_TEST(keys_follow_the_geometry)
+/* By the formula of checksum.h, element by element. */
+static uint64_t naive(const struct tkv_geometry *g, const uint16_t *rows, size_t step)
 {
+    uint64_t sum = TKV_CHECKSUM_SEED;
+    for (uint32_t head = 0; head < g->n_kv_heads; head++) {
+        for (uint32_t dim = 0; dim < g->head_dim; dim++)
+            sum += (uint64_t)tkv_checksum_key(head, dim / 2) *
+                   ((uint64_t)rows[head * step + dim] << dim % 2 * 16);
+    }
+    return sum;
+}
+
+START_TEST(tokens_add_up_as_defined)
+{
+    static const uint32_t dims[] = {1, 2, 5, 15, 16, 17, 63, 64, 80, 128, 576};
+    uint16_t rows[4 * 600];
     struct tkv_row_keys k = {0};
-    const struct tkv_geometry small = {1, 2, 5, TKV_F16}, large = {4, 8, 128, TKV_BF16};
-    ck_assert_int_eq(tkv_row_keys_set(&k, &small), TKV_OK);
-    ck_assert_uint_eq(k.keys[3 + 2], tkv_checksum_key(1, 2));
-    ck_assert_int_eq(tkv_row_keys_set(&k, &large), TKV_OK);
-    ck_assert_uint_eq(k.keys[7 * 64 + 63], tkv_checksum_key(7, 63));
-    for (uint32_t i = 0; i < 8 * 64; i++)
-        ck_assert_uint_eq(k.keys[i] % 2, 1);
+    for (size_t i = 0; i < 4 * 600; i++)
+        rows[i] = (uint16_t)(i * 40503 ^ i >> 3);
+    for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++) {
+        struct tkv_geometry g = {1, 1 + (uint32_t)i % 4, dims[i], TKV_F16};
+        ck_assert_int_eq(tkv_row_keys_set(&k, &g), TKV_OK);
+        ck_assert_uint_eq(tkv_token_sum(&k, rows, dims[i] * sizeof rows[0]),
+                          naive(&g, rows, dims[i]));
+        ck_assert_uint_eq(tkv_token_sum(&k, rows, 600 * sizeof rows[0]), naive(&g, rows, 600));
+    }
     tkv_row_keys_close(&k);
 }
 END_TEST
@@ -41,7 +60,7 @@ int main(void)
     Suite *s = suite_create("row_sum");
     TCase *tc = tcase_create("row_sum");
     tcase_add_test(tc, vectors_and_plain_agree);
-    tcase_add_test(tc, keys_follow_the_geometry);
+    tcase_add_test(tc, tokens_add_up_as_defined);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
 }
