@@ -30,6 +30,7 @@ static void set_window(const struct part *part, const struct tkv_append_item *it
     out->first_layer = begin;
     out->item = *item;
     out->item.cache = NULL;
+    out->item.sums = NULL; /* the live cache's */
     out->item.pos = before;
     out->item.capacity = before + item->tokens + after;
     out->item.layer_begin = 0;

@@ -16,6 +16,7 @@
     X(sequences, disconnected, "sequences freed because their client went away")         \
     X(memory, budget_bytes, "gauge: device bytes that caches may take")                  \
     X(memory, cache_bytes, "gauge: device bytes taken by live caches")                   \
+    X(memory, checksum_bytes, "gauge: device bytes taken by their checksums, not budgeted")  \
     X(memory, staging_bytes, "gauge: staging bytes held by requests under way")          \
     X(append, requests, "seq.append requests admitted")                                  \
     X(append, items, "items written")                                                    \
@@ -38,6 +39,14 @@
     X(verify, items, "items that verifications have checked")                            \
     X(verify, divergent_items, "items that verifications have found divergent")          \
     X(verify, faults_injected, "batches that ran through a deliberately broken variant") \
+    X(shadow, batches, "production batches that shadow mode has verified")                   \
+    X(shadow, missed, "batches chosen for it while too many waited already")                 \
+    X(shadow, divergent_items, "items of production that it has found divergent")            \
+    X(scrub, runs, "debug.scrub requests completed")                                         \
+    X(scrub, passes, "times that the background scrub has been through all caches")          \
+    X(scrub, bytes, "bytes of live caches read to check them")                               \
+    X(scrub, damaged_tokens, "checksums found wrong, each time that they were looked at")    \
+    X(health, latched, "gauge: 1 after a divergence with shadow.on_divergence latch")        \
     X(connections, open, "gauge: open connections")                                      \
     X(connections, accepted, "connections accepted")                                     \
     X(connections, refused, "connections refused at the limit")                          \

@@ -183,7 +183,7 @@ START_TEST(superseded_is_never_missed)
     struct tkv_sequences *table;
     ck_assert_int_eq(tkv_sequences_open(&table, 4), TKV_OK);
     struct tkv_sequence *seq = add_live(table, 1);
-    seq->cache = tkv_cache_open(1, 1);
+    seq->cache = tkv_cache_open(&(struct tkv_cache_size){1, 1, 0}, 1);
     uint64_t batch = 0, cut_at[65] = {0}, right = 0, asked = 0;
     for (int step = 0; step < 20000; step++) {
         uint32_t len = tkv_sequence_len(seq);
