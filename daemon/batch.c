@@ -27,10 +27,10 @@ static enum tkv_status run_batch(struct tkv_job *job, struct tkv_device *dev)
 {
     struct tkv_batch *b = (struct tkv_batch *)job;
     const struct tkv_geometry *geom = &b->model->geom;
-    enum tkv_status st = b->fault == TKV_FAULT_NONE
+    enum tkv_status st = b->plan.n == 0
                              ? tkv_append_batched(dev, geom, b->items, b->n)
-                             : tkv_append_faulty(dev, geom, b->items, b->n, b->fault);
-    for (uint32_t i = 0; i < b->n && st == TKV_OK && b->fault != TKV_FAULT_NONE; i++)
+                             : tkv_append_faulty(dev, geom, b->items, b->n, &b->plan, NULL);
+    for (uint32_t i = 0; i < b->n && st == TKV_OK && b->plan.n > 0; i++)
         st = leave_checksums(dev, geom, &b->items[i]);
     return st == TKV_OK ? tkv_device_sync(dev) : st;
 }

@@ -18,7 +18,7 @@ struct tkv_batch {
     struct tkv_job job; /* first */
     uint64_t id;
     const struct tkv_model *model;
-    enum tkv_fault fault; /* the variant that served it; NONE: the production one */
+    struct tkv_fault_plan plan; /* of the variant that served it; n 0: the production one */
     uint32_t n;
     struct tkv_append_item *items; /* [n]; cache is the live one, valid while it runs */
     struct tkv_item_owner *owners; /* [n] */

@@ -240,7 +240,7 @@ static void count_batch(struct tkv_core *core, const struct tkv_batch *b)
     tkv_stat_add(&s->batch_items, b->n);
     tkv_stat_add(&s->append_bytes, b->bytes);
     if (b->job.status != TKV_OK) tkv_stat_add(&s->batch_failed, 1);
-    if (b->fault != TKV_FAULT_NONE) tkv_stat_add(&s->verify_faults_injected, 1);
+    if (b->plan.n > 0) tkv_stat_add(&s->verify_faults_injected, 1);
     if (b->n > tkv_stat_get(&s->batch_largest)) tkv_stat_set(&s->batch_largest, b->n);
 }
 
@@ -334,16 +334,16 @@ static void fail_all(struct tkv_core *core, struct tkv_op_list *list)
     }
 }
 
-/* The fault armed first, for one batch. */
-static enum tkv_fault take_fault(struct tkv_core *core)
+/* What was armed first, for one batch. */
+static struct tkv_fault_plan take_plan(struct tkv_core *core)
 {
-    if (core->n_armed == 0) return TKV_FAULT_NONE;
-    enum tkv_fault fault = core->armed[0].fault;
-    if (--core->armed[0].batches > 0) return fault;
+    if (core->n_armed == 0) return (struct tkv_fault_plan){0};
+    struct tkv_fault_plan plan = core->armed[0].plan;
+    if (--core->armed[0].batches > 0) return plan;
     core->n_armed--;
     for (size_t i = 0; i < core->n_armed; i++)
         core->armed[i] = core->armed[i + 1];
-    return fault;
+    return plan;
 }
 
 /* What was taken stands first again, in its order. */
@@ -380,7 +380,7 @@ static bool launch(struct tkv_core *core)
     assert(b->n == items);
     b->id = ++core->newest_batch;
     b->ops = list.head;
-    b->fault = take_fault(core);
+    b->plan = take_plan(core);
     b->job.complete = complete_batch;
     core->in_flight++;
     tkv_engine_submit(core->engine, &b->job);

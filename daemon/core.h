@@ -71,7 +71,7 @@ struct tkv_op {
         struct tkv_scrub_report *scrub;
         struct tkv_selftest_report *selftest;
         struct {
-            const char *faults[16];
+            const char *faults[32];
             size_t n;
         } armed;
     } result;

@@ -53,7 +53,7 @@ struct tkv_core {
     uint64_t newest_batch; /* the last number handed out */
 
     struct {
-        enum tkv_fault fault;
+        struct tkv_fault_plan plan;
         uint64_t batches;
     } armed[TKV_ARMED_MAX];
     size_t n_armed;

@@ -365,31 +365,58 @@ void tkv_run_list(struct tkv_core *core, struct tkv_op *op)
 
 /* --- inject ----------------------------------------------------------------------------------- */
 
+/* The list of everything that is armed, into the answer. */
+static void list_armed(const struct tkv_core *core, struct tkv_op *op)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < core->n_armed; i++) {
+        for (uint32_t k = 0; k < core->armed[i].plan.n; k++)
+            op->result.armed.faults[n++] = tkv_fault_word(core->armed[i].plan.faults[k].fault);
+    }
+    op->result.armed.n = n;
+}
+
+/* Arms a fault for batches of its own, or beside the one armed last. */
+static void arm(struct tkv_core *core, struct tkv_op *op, const struct tkv_planned_fault *fault)
+{
+    const struct tkv_debug_inject *p = &op->request->params.debug_inject;
+    struct tkv_fault_plan *last =
+        core->n_armed > 0 ? &core->armed[core->n_armed - 1].plan : &(struct tkv_fault_plan){0};
+    if (p->together && (last->n == 0 || last->n == TKV_FAULTS_MAX)) {
+        tkv_error_param(&op->error, "together", "%s",
+                        last->n == 0 ? "no fault is armed that this one could join"
+                                     : "the fault armed last has been joined already");
+    } else if (p->together) {
+        last->faults[last->n++] = *fault;
+    } else if (core->n_armed == TKV_ARMED_MAX) {
+        tkv_error_set(&op->error, TKV_EOVERLOADED, "%d faults are armed already", TKV_ARMED_MAX);
+        tkv_error_number(&op->error, retry_after_ms, 1000);
+    } else {
+        core->armed[core->n_armed].plan = (struct tkv_fault_plan){1, {*fault}};
+        core->armed[core->n_armed].batches = p->batches.given ? p->batches.value : 1;
+        core->n_armed++;
+    }
+}
+
 void tkv_run_inject(struct tkv_core *core, struct tkv_op *op)
 {
     const struct tkv_debug_inject *p = &op->request->params.debug_inject;
-    enum tkv_fault fault;
+    struct tkv_planned_fault fault = {
+        .layer = p->layer.given ? (uint32_t)p->layer.value : TKV_FAULT_ALL,
+        .kv_head = p->kv_head.given ? (uint32_t)p->kv_head.value : TKV_FAULT_ALL,
+        .last_item = p->last_item,
+    };
     if (!core->config->debug_allow_fault_injection) {
         tkv_core_fail(core, op, TKV_EPERM, "debug.allow_fault_injection is off");
         return;
     }
-    if (!tkv_fault_from_word(p->fault, &fault)) {
+    if (tkv_fault_from_word(p->fault, &fault.fault))
+        arm(core, op, &fault);
+    else
         tkv_error_param(&op->error, "fault", "there is no fault \"%.60s\"", p->fault);
-        tkv_core_finish(core, op);
-        return;
+    if (op->error.status == TKV_OK) {
+        list_armed(core, op);
+        tkv_log(TKV_LOG_WARNING, "fault_armed", "fault=%s", tkv_fault_word(fault.fault));
     }
-    if (core->n_armed == TKV_ARMED_MAX) {
-        tkv_error_set(&op->error, TKV_EOVERLOADED, "%d faults are armed already", TKV_ARMED_MAX);
-        tkv_error_number(&op->error, retry_after_ms, 1000);
-        tkv_core_finish(core, op);
-        return;
-    }
-    core->armed[core->n_armed].fault = fault;
-    core->armed[core->n_armed].batches = p->batches.given ? p->batches.value : 1;
-    core->n_armed++;
-    op->result.armed.n = core->n_armed;
-    for (size_t i = 0; i < core->n_armed; i++)
-        op->result.armed.faults[i] = tkv_fault_word(core->armed[i].fault);
-    tkv_log(TKV_LOG_WARNING, "fault_armed", "fault=%s", tkv_fault_word(fault));
     tkv_core_finish(core, op);
 }

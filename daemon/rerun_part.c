@@ -128,22 +128,38 @@ static enum tkv_status run_per_item(struct rerun_run *run, const struct part *pa
     return st;
 }
 
-/* Through the variant that served the batch. A flipped bit is damage to the live cache, not a
- * variant of the kernel. */
+/* What of a plan is the kernel's doing: a flipped bit is damage to the live cache. */
+static struct tkv_fault_plan kernel_plan(const struct tkv_fault_plan *served)
+{
+    struct tkv_fault_plan plan = {0};
+    for (uint32_t k = 0; k < served->n; k++) {
+        if (served->faults[k].fault != TKV_FAULT_BIT_FLIP)
+            plan.faults[plan.n++] = served->faults[k];
+    }
+    return plan;
+}
+
+/* Through the variant that served the batch. */
 static enum tkv_status run_batched(struct rerun_run *run, const struct part *part)
 {
+    const struct tkv_batch *b = run->r->batches[part->batch];
     struct tkv_geometry g = scratch_geometry(run, part);
-    enum tkv_fault fault = run->r->batches[part->batch]->fault;
+    struct tkv_fault_plan plan = kernel_plan(&b->plan);
     struct tkv_append_item *items = calloc(part->n_items, sizeof *items);
-    if (items == NULL) return TKV_ENOMEM;
-    for (uint32_t i = 0; i < part->n_items; i++) {
-        items[i] = part->items[i].item;
-        items[i].cache = other_side(run, part) + part->items[i].offset;
+    struct tkv_fault_place *places = calloc(part->n_items, sizeof *places);
+    struct tkv_fault_origin origin = {b->items, b->n, b->model->geom.n_layers, places};
+    enum tkv_status st = items != NULL && places != NULL ? TKV_OK : TKV_ENOMEM;
+    for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
+        const struct part_item *p = &part->items[i];
+        items[i] = p->item;
+        items[i].cache = other_side(run, part) + p->offset;
+        places[i] = (struct tkv_fault_place){p->index, p->first_layer};
     }
-    enum tkv_status st = fault == TKV_FAULT_NONE || fault == TKV_FAULT_BIT_FLIP
-                             ? tkv_append_batched(run->r->dev, &g, items, part->n_items)
-                             : tkv_append_faulty(run->r->dev, &g, items, part->n_items, fault);
+    if (st == TKV_OK)
+        st = plan.n == 0 ? tkv_append_batched(run->r->dev, &g, items, part->n_items)
+                         : tkv_append_faulty(run->r->dev, &g, items, part->n_items, &plan, &origin);
     free(items);
+    free(places);
     return st;
 }
 

@@ -12,6 +12,8 @@
 extern "C" {
 #endif
 
+struct tkv_fault_job; /* fault_rows.h */
+
 /* Meaning, owner and errors are those of the public call of the same name. A call that finds the
  * context lost returns TKV_EDEVICE; the latch is set by tkv_device_settle(). */
 struct tkv_device_ops {
@@ -34,9 +36,7 @@ struct tkv_device_ops {
                                   const struct tkv_append_item *item, uint32_t layer, uint32_t kv);
     enum tkv_status (*append_batched)(struct tkv_device *dev, const struct tkv_geometry *geom,
                                       const struct tkv_append_item *items, uint32_t n);
-    enum tkv_status (*append_faulty)(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                     const struct tkv_append_item *items, uint32_t n,
-                                     enum tkv_fault fault);
+    enum tkv_status (*append_faulty)(struct tkv_device *dev, const struct tkv_fault_job *job);
     enum tkv_status (*checksums)(struct tkv_device *dev, const struct tkv_geometry *geom,
                                  const struct tkv_checksum_range *range, uint64_t *out,
                                  size_t stride);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernels/backend.h"
+#include "kernels/fault_rows.h"
 
 static const char *const words[TKV_FAULT_COUNT] = {"none",
 #define X(name, word, text) word,
@@ -29,13 +30,43 @@ bool tkv_fault_from_word(const char *word, enum tkv_fault *out)
     return false;
 }
 
+struct tkv_fault_plan tkv_fault_plan_of(enum tkv_fault fault)
+{
+    return (struct tkv_fault_plan){1, {{fault, TKV_FAULT_ALL, TKV_FAULT_ALL, false}}};
+}
+
+static bool plan_valid(const struct tkv_fault_plan *plan)
+{
+    if (plan->n < 1 || plan->n > TKV_FAULTS_MAX) return false;
+    for (uint32_t k = 0; k < plan->n; k++) {
+        enum tkv_fault fault = plan->faults[k].fault;
+        if (fault <= TKV_FAULT_NONE || fault >= TKV_FAULT_COUNT) return false;
+    }
+    return true;
+}
+
 enum tkv_status tkv_append_faulty(struct tkv_device *dev, const struct tkv_geometry *geom,
                                   const struct tkv_append_item *items, uint32_t n,
-                                  enum tkv_fault fault)
+                                  const struct tkv_fault_plan *plan,
+                                  const struct tkv_fault_origin *origin)
 {
     enum tkv_status st = tkv_device_ready(dev);
     if (st != TKV_OK) return st;
     if (!tkv_geometry_valid(geom) || n < 1 || n > TKV_ITEMS_MAX) return TKV_EINVAL;
-    if (fault <= TKV_FAULT_NONE || fault >= TKV_FAULT_COUNT) return TKV_EINVAL;
-    return tkv_device_settle(dev, dev->ops->append_faulty(dev, geom, items, n, fault));
+    if (!plan_valid(plan)) return TKV_EINVAL;
+    struct tkv_fault_job job = {.geom = *geom,
+                                .items = items,
+                                .n = n,
+                                .plan = *plan,
+                                .batch = items,
+                                .n_batch = n,
+                                .n_layers = geom->n_layers};
+    if (origin != NULL) {
+        if (origin->n < 1 || origin->n > TKV_ITEMS_MAX) return TKV_EINVAL;
+        job.batch = origin->items;
+        job.n_batch = origin->n;
+        job.n_layers = origin->n_layers;
+        job.places = origin->places;
+    }
+    return tkv_device_settle(dev, dev->ops->append_faulty(dev, &job));
 }

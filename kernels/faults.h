@@ -39,11 +39,48 @@ enum tkv_fault {
 const char *tkv_fault_word(enum tkv_fault fault); /* "none" for NONE */
 bool tkv_fault_from_word(const char *word, enum tkv_fault *out);
 
-/* The batch, through the broken variant (not NONE). BIT_FLIP: a right batched append, then one bit
- * of the last item's first written element flips in place. */
+enum { TKV_FAULTS_MAX = 2 };     /* in one plan */
+#define TKV_FAULT_ALL UINT32_MAX /* every layer, every head */
+
+/* A fault, and the rows that it is about. A layer or head that the model has not: none of them. */
+struct tkv_planned_fault {
+    enum tkv_fault fault;
+    uint32_t layer, kv_head; /* or TKV_FAULT_ALL */
+    bool last_item;          /* the batch's last item only */
+};
+
+/* What goes wrong in one batch; n 0: nothing. Each row is written by the last fault that is about
+ * it, and rightly where none is. STRAY_WRITE and BIT_FLIP leave rows alone and add to them, at the
+ * first layer and head that they are about, of the last item. */
+struct tkv_fault_plan {
+    uint32_t n;
+    struct tkv_planned_fault faults[TKV_FAULTS_MAX];
+};
+
+struct tkv_fault_plan tkv_fault_plan_of(enum tkv_fault fault); /* that one, everywhere */
+
+/* Where an item stands that is a part of a served batch, in coordinates of its own. */
+struct tkv_fault_place {
+    uint32_t item;  /* in the batch */
+    uint32_t layer; /* of the batch's item: layer 0 of the part's cache */
+};
+
+/* The batch that items are a part of, when it is run again: the same rows then go wrong in the same
+ * way, whatever the part. Its caches are not touched, its rows are read. */
+struct tkv_fault_origin {
+    const struct tkv_append_item *items;  /* [n] as they were served */
+    uint32_t n, n_layers;                 /* n_layers of the model */
+    const struct tkv_fault_place *places; /* one for each item of the part */
+};
+
+/* The batch, through the broken variant that the plan describes: right rows first, then those of
+ * each fault in order, a launch each, so that what collides does so in the same way every time.
+ * BIT_FLIP comes last: one bit of an element that was to be written flips in place. origin NULL:
+ * items are the batch. TKV_EINVAL: as tkv_append_batched(), or a plan of no or unknown faults. */
 enum tkv_status tkv_append_faulty(struct tkv_device *dev, const struct tkv_geometry *geom,
                                   const struct tkv_append_item *items, uint32_t n,
-                                  enum tkv_fault fault);
+                                  const struct tkv_fault_plan *plan,
+                                  const struct tkv_fault_origin *origin);
 
 #ifdef __cplusplus
 }

@@ -52,6 +52,7 @@ static enum tkv_status read_seqs_of_scrub(struct tkv_reader *reader, const struc
 #define SEQ                .min = 0, .max = TKV_SEQ_MAX
 #define COUNT              .min = 1, .max = TKV_SEQ_MAX
 #define COUNT32            .min = 1, .max = UINT32_MAX
+#define INDEX32            .min = 0, .max = UINT32_MAX - 1
 
 static const struct tkv_field fields_none[] = {{0}};
 
@@ -127,6 +128,10 @@ static const struct tkv_field fields_debug_selftest[] = {
 static const struct tkv_field fields_debug_inject[] = {
     {"fault", tkv_read_text, AT(debug_inject, fault), .required = true, .max = TKV_NAME_BYTES_MAX},
     {"batches", tkv_read_maybe, AT(debug_inject, batches), COUNT},
+    {"layer", tkv_read_maybe, AT(debug_inject, layer), INDEX32},
+    {"kv_head", tkv_read_maybe, AT(debug_inject, kv_head), INDEX32},
+    {"last_item", tkv_read_bool, AT(debug_inject, last_item)},
+    {"together", tkv_read_bool, AT(debug_inject, together)},
     {0},
 };
 
@@ -165,6 +170,14 @@ static enum tkv_status check_selftest(struct tkv_reader *reader,
     return tkv_error_param(reader->error, "cache_len",
                            "cache_len must be less than capacity %u: one token is appended",
                            params->capacity);
+}
+
+static enum tkv_status check_inject(struct tkv_reader *reader,
+                                    const struct tkv_debug_inject *params)
+{
+    if (!params->together || !params->batches.given) return TKV_OK;
+    return tkv_error_param(reader->error, "batches",
+                           "batches are those of the fault that this one joins (together)");
 }
 
 static const char *const method_words[TKV_METHOD_COUNT] = {
@@ -228,6 +241,7 @@ enum tkv_status tkv_decode_params(struct tkv_reader *reader, const cJSON *params
     switch (request->method) {
     case TKV_METHOD_SEQ_FREE: return check_free(reader, &request->params.seq_free);
     case TKV_METHOD_SEQ_READ: return check_read(reader, &request->params.seq_read, in_batch);
+    case TKV_METHOD_DEBUG_INJECT: return check_inject(reader, &request->params.debug_inject);
     case TKV_METHOD_DEBUG_SELFTEST: return check_selftest(reader, &request->params.debug_selftest);
     default: return TKV_OK;
     }

@@ -93,7 +93,9 @@ struct tkv_debug_selftest {
 
 struct tkv_debug_inject {
     const char *fault;
-    struct tkv_maybe batches;
+    struct tkv_maybe batches, layer, kv_head; /* layer, kv_head absent: all */
+    bool last_item;
+    bool together; /* with the fault armed before; batches is absent then */
 };
 
 #endif

@@ -78,6 +78,14 @@ enum tkv_status tkv_read_u32(struct tkv_reader *reader, const struct tkv_field *
     return TKV_OK;
 }
 
+enum tkv_status tkv_read_bool(struct tkv_reader *reader, const struct tkv_field *field,
+                              const cJSON *value, void *to)
+{
+    if (!cJSON_IsBool(value)) return tkv_refuse(reader, field->name, "true or false", value);
+    *(bool *)to = cJSON_IsTrue(value);
+    return TKV_OK;
+}
+
 enum tkv_status tkv_read_maybe(struct tkv_reader *reader, const struct tkv_field *field,
                                const cJSON *value, void *to)
 {

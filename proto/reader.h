@@ -37,6 +37,7 @@ struct tkv_field {
 enum tkv_status tkv_read_fields(struct tkv_reader *reader, const cJSON *object, const char *prefix,
                                 const struct tkv_field *fields, void *to);
 
+tkv_read_fn tkv_read_bool;   /* bool */
 tkv_read_fn tkv_read_u32;    /* uint32_t */
 tkv_read_fn tkv_read_u64;    /* uint64_t */
 tkv_read_fn tkv_read_maybe;  /* struct tkv_maybe */

@@ -16,39 +16,45 @@ static void write_row(const struct tkv_geometry *g, const struct tkv_append_item
                 row->dims);
 }
 
-static void flip_bit(const struct tkv_geometry *g, const struct tkv_append_item *it)
+static void run_pass(struct tkv_cpu_device *cpu, const struct tkv_fault_job *job, uint32_t pass)
 {
-    if (!tkv_fault_item_ok(g, it) || tkv_fault_row_count(TKV_FAULT_BIT_FLIP, g, it, 1, 0) == 0)
-        return;
-    size_t at = tkv_plane_offset(g, it->capacity, it->layer_begin, TKV_K) +
-                tkv_row_offset(g, it->capacity, 0, it->pos);
-    uint16_t bits;
-    char *element = (char *)it->cache + at * sizeof bits;
-    memcpy(&bits, element, sizeof bits);
-    bits ^= 1u << TKV_FAULT_FLIPPED_BIT;
-    memcpy(element, &bits, sizeof bits);
-}
-
-enum tkv_status tkv_cpu_append_faulty(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                      const struct tkv_append_item *items, uint32_t n,
-                                      enum tkv_fault fault)
-{
-    if (fault == TKV_FAULT_BIT_FLIP) {
-        enum tkv_status st = tkv_cpu_append_batched(dev, geom, items, n);
-        if (st == TKV_OK) flip_bit(geom, &items[n - 1]);
-        return st;
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        if (!tkv_fault_item_ok(geom, &items[i])) {
-            tkv_cpu(dev)->refused = true;
+    for (uint32_t i = 0; i < job->n; i++) {
+        if (!tkv_fault_item_ok(&job->geom, &job->items[i])) {
+            cpu->refused = true;
             continue;
         }
-        size_t rows = tkv_fault_row_count(fault, geom, items, n, i);
-        for (size_t r = 0; r < rows; r++) {
+        size_t rows = tkv_fault_rows(job, i);
+        for (size_t r = 0; r <= rows; r++) {
             struct tkv_fault_row row;
-            if (!tkv_fault_map(fault, geom, items, n, i, r, &row)) continue;
-            write_row(geom, &items[i], &items[row.src_item], &row);
+            if (!tkv_fault_map(job, pass, i, r, &row)) continue;
+            write_row(&job->geom, &job->items[i], &job->batch[row.src_item], &row);
         }
     }
-    return TKV_OK;
+}
+
+static void flip_bits(const struct tkv_fault_job *job, uint32_t pass)
+{
+    for (uint32_t i = 0; i < job->n; i++) {
+        size_t at;
+        if (!tkv_fault_flip(job, pass, i, &at)) continue;
+        uint16_t bits;
+        char *element = (char *)job->items[i].cache + at * sizeof bits;
+        memcpy(&bits, element, sizeof bits);
+        bits ^= (uint16_t)(1u << (TKV_FAULT_FLIPPED_BIT - (pass - 1)));
+        memcpy(element, &bits, sizeof bits);
+    }
+}
+
+enum tkv_status tkv_cpu_append_faulty(struct tkv_device *dev, const struct tkv_fault_job *job)
+{
+    enum tkv_status st = TKV_OK;
+    if (!tkv_fault_writes(&job->plan)) {
+        st = tkv_cpu_append_batched(dev, &job->geom, job->items, job->n);
+    } else {
+        for (uint32_t pass = 0; pass <= job->plan.n; pass++)
+            run_pass(tkv_cpu(dev), job, pass);
+    }
+    for (uint32_t pass = 1; pass <= job->plan.n && st == TKV_OK; pass++)
+        flip_bits(job, pass);
+    return st;
 }

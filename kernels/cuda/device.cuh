@@ -99,9 +99,7 @@ enum tkv_status tkv_cuda_append_one(struct tkv_device *dev, const struct tkv_geo
                                     uint32_t kv);
 enum tkv_status tkv_cuda_append_batched(struct tkv_device *dev, const struct tkv_geometry *geom,
                                         const struct tkv_append_item *items, uint32_t n);
-enum tkv_status tkv_cuda_append_faulty(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                       const struct tkv_append_item *items, uint32_t n,
-                                       enum tkv_fault fault);
+enum tkv_status tkv_cuda_append_faulty(struct tkv_device *dev, const struct tkv_fault_job *job);
 enum tkv_status tkv_cuda_checksums(struct tkv_device *dev, const struct tkv_geometry *geom,
                                    const struct tkv_checksum_range *range, uint64_t *out,
                                    size_t stride);

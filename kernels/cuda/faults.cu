@@ -7,13 +7,13 @@
 #include "kernels/fault_rows.h"
 
 struct faulty_args {
-    struct tkv_geometry geom;
-    const struct tkv_append_item *items;
-    uint32_t n;
-    enum tkv_fault fault;
+    struct tkv_fault_job job; /* pointers are the device's */
+    uint32_t pass;
     uint32_t *refused;
 };
 static_assert(sizeof(struct tkv_append_item) * TKV_ITEMS_MAX <= TKV_CUDA_TABLE_BYTES,
+              "fits a table");
+static_assert(sizeof(struct tkv_fault_place) * TKV_ITEMS_MAX <= TKV_CUDA_TABLE_BYTES,
               "fits a table");
 
 template <class Src, class Dst>
@@ -39,20 +39,20 @@ __device__ static void write_row_from(enum tkv_dtype rows_dtype, void *dst, size
 }
 
 /* Grid: y is the item, x strides over its rows, the threads of a block over a row's elements. */
-__global__ static void append_faulty_kernel(struct faulty_args a)
+__global__ static void append_faulty_kernel(const __grid_constant__ struct faulty_args a)
 {
-    const struct tkv_geometry *g = &a.geom;
+    const struct tkv_geometry *g = &a.job.geom;
     uint32_t i = blockIdx.y;
-    const struct tkv_append_item *to = &a.items[i];
+    const struct tkv_append_item *to = &a.job.items[i];
     if (!tkv_fault_item_ok(g, to)) {
         if (blockIdx.x == 0 && threadIdx.x == 0) *a.refused = 1;
         return;
     }
-    size_t rows = tkv_fault_row_count(a.fault, g, a.items, a.n, i);
-    for (size_t r = blockIdx.x; r < rows; r += gridDim.x) {
+    size_t rows = tkv_fault_rows(&a.job, i);
+    for (size_t r = blockIdx.x; r <= rows; r += gridDim.x) {
         struct tkv_fault_row row;
-        if (!tkv_fault_map(a.fault, g, a.items, a.n, i, r, &row)) continue;
-        const struct tkv_append_item *by = &a.items[row.src_item];
+        if (!tkv_fault_map(&a.job, a.pass, i, r, &row)) continue;
+        const struct tkv_append_item *by = &a.job.batch[row.src_item];
         size_t at = tkv_plane_offset(g, to->capacity, row.dst_layer, row.dst_kv) +
                     tkv_row_offset(g, to->capacity, row.dst_head, row.dst_pos);
         size_t from = tkv_plane_offset(g, by->tokens, row.src_layer, row.src_kv) +
@@ -65,46 +65,83 @@ __global__ static void append_faulty_kernel(struct faulty_args a)
     }
 }
 
-/* One thread; the last item's first written element. */
-__global__ static void flip_bit_kernel(uint16_t *element)
+/* One thread. */
+__global__ static void flip_bit_kernel(uint16_t *element, uint32_t bit)
 {
-    *element ^= 1u << TKV_FAULT_FLIPPED_BIT;
+    *element ^= 1u << bit;
 }
 
-static enum tkv_status append_and_flip(struct tkv_cuda_device *cuda,
-                                       const struct tkv_geometry *geom,
-                                       const struct tkv_append_item *items, uint32_t n)
+static enum tkv_status flip_bits(struct tkv_cuda_device *cuda, const struct tkv_fault_job *job,
+                                 uint32_t pass)
 {
-    const struct tkv_append_item *last = &items[n - 1];
-    enum tkv_status st = tkv_cuda_append_batched(&cuda->base, geom, items, n);
-    if (st != TKV_OK || !tkv_fault_item_ok(geom, last)) return st;
-    if (tkv_fault_row_count(TKV_FAULT_BIT_FLIP, geom, last, 1, 0) == 0) return TKV_OK;
-    size_t at = tkv_plane_offset(geom, last->capacity, last->layer_begin, TKV_K) +
-                tkv_row_offset(geom, last->capacity, 0, last->pos);
-    flip_bit_kernel<<<1, 1, 0, cuda->stream>>>((uint16_t *)last->cache + at);
-    return tkv_cuda_launched(cuda, "flip_bit_kernel");
+    enum tkv_status st = TKV_OK;
+    for (uint32_t i = 0; i < job->n && st == TKV_OK; i++) {
+        size_t at;
+        if (!tkv_fault_flip(job, pass, i, &at)) continue;
+        flip_bit_kernel<<<1, 1, 0, cuda->stream>>>((uint16_t *)job->items[i].cache + at,
+                                                   TKV_FAULT_FLIPPED_BIT - (pass - 1));
+        st = tkv_cuda_launched(cuda, "flip_bit_kernel");
+    }
+    return st;
 }
 
-enum tkv_status tkv_cuda_append_faulty(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                       const struct tkv_append_item *items, uint32_t n,
-                                       enum tkv_fault fault)
-{
-    struct tkv_cuda_device *cuda = tkv_cuda(dev);
-    struct tkv_cuda_table *table;
-    enum tkv_status st = tkv_cuda_enter(cuda), busy;
-    if (st != TKV_OK) return st;
-    if (fault == TKV_FAULT_BIT_FLIP) return append_and_flip(cuda, geom, items, n);
+/* --- what the kernel reads, each in a table of its own --------------------------------------- */
 
-    st = tkv_cuda_table_take(cuda, &table);
+enum { ITEMS, BATCH, PLACES, TABLES };
+
+static enum tkv_status send(struct tkv_cuda_device *cuda, const void *what, size_t bytes,
+                            struct tkv_cuda_table **out)
+{
+    enum tkv_status st = tkv_cuda_table_take(cuda, out);
     if (st != TKV_OK) return st;
-    memcpy(table->host, items, n * sizeof items[0]);
-    st = tkv_cuda_table_send(cuda, table, n * sizeof items[0]);
-    if (st == TKV_OK) {
-        struct faulty_args args = {*geom, (const struct tkv_append_item *)table->device, n, fault,
-                                   cuda->refused};
-        append_faulty_kernel<<<dim3(128, n), 128, 0, cuda->stream>>>(args);
+    memcpy((*out)->host, what, bytes);
+    return tkv_cuda_table_send(cuda, *out, bytes);
+}
+
+/* The job as the kernel sees it. tables[] are filled as far as they were taken. */
+static enum tkv_status send_job(struct tkv_cuda_device *cuda, struct tkv_fault_job *job,
+                                struct tkv_cuda_table **tables)
+{
+    bool part = job->places != NULL;
+    enum tkv_status st = send(cuda, job->items, job->n * sizeof job->items[0], &tables[ITEMS]);
+    if (st == TKV_OK && part)
+        st = send(cuda, job->batch, job->n_batch * sizeof job->batch[0], &tables[BATCH]);
+    if (st == TKV_OK && part)
+        st = send(cuda, job->places, job->n * sizeof job->places[0], &tables[PLACES]);
+    if (st != TKV_OK) return st;
+    job->items = (const struct tkv_append_item *)tables[ITEMS]->device;
+    job->batch = (const struct tkv_append_item *)tables[part ? BATCH : ITEMS]->device;
+    job->places = part ? (const struct tkv_fault_place *)tables[PLACES]->device : NULL;
+    return TKV_OK;
+}
+
+static enum tkv_status run_passes(struct tkv_cuda_device *cuda, const struct tkv_fault_job *job)
+{
+    struct tkv_cuda_table *tables[TABLES] = {};
+    struct faulty_args args = {*job, 0, cuda->refused};
+    enum tkv_status st = send_job(cuda, &args.job, tables);
+    for (uint32_t pass = 0; pass <= job->plan.n && st == TKV_OK; pass++) {
+        args.pass = pass;
+        append_faulty_kernel<<<dim3(128, job->n), 128, 0, cuda->stream>>>(args);
         st = tkv_cuda_launched(cuda, "append_faulty_kernel");
     }
-    busy = tkv_cuda_table_busy(cuda, table);
-    return st != TKV_OK ? st : busy;
+    for (int t = 0; t < TABLES; t++) {
+        if (tables[t] == NULL) continue;
+        enum tkv_status busy = tkv_cuda_table_busy(cuda, tables[t]);
+        if (st == TKV_OK) st = busy;
+    }
+    return st;
+}
+
+enum tkv_status tkv_cuda_append_faulty(struct tkv_device *dev, const struct tkv_fault_job *job)
+{
+    struct tkv_cuda_device *cuda = tkv_cuda(dev);
+    enum tkv_status st = tkv_cuda_enter(cuda);
+    if (st == TKV_OK)
+        st = tkv_fault_writes(&job->plan)
+                 ? run_passes(cuda, job)
+                 : tkv_cuda_append_batched(dev, &job->geom, job->items, job->n);
+    for (uint32_t pass = 1; pass <= job->plan.n && st == TKV_OK; pass++)
+        st = flip_bits(cuda, job, pass);
+    return st;
 }

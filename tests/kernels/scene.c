@@ -295,3 +295,10 @@ void scene_check(struct scene *s, const void *arena, const char *what)
                  what, wrong, at, p->m, p->layers, p->heads, p->head_dim, p->tokens,
                  tkv_dtype_word(p->dtype), tkv_dtype_word(p->rows_dtype), p->ragged, p->misaligned);
 }
+
+enum tkv_status append_faulty(struct tkv_device *dev, const struct tkv_geometry *geom,
+                              const struct tkv_append_item *items, uint32_t n, enum tkv_fault fault)
+{
+    struct tkv_fault_plan plan = tkv_fault_plan_of(fault);
+    return tkv_append_faulty(dev, geom, items, n, &plan, NULL);
+}

@@ -82,6 +82,11 @@ void scene_run_batched(struct scene *s);
 void scene_want_sums(struct scene *s, uint64_t seed);
 void scene_check_sums(struct scene *s, const char *what);
 
+/* tkv_append_faulty() with one fault everywhere. */
+enum tkv_status append_faulty(struct tkv_device *dev, const struct tkv_geometry *geom,
+                              const struct tkv_append_item *items, uint32_t n,
+                              enum tkv_fault fault);
+
 /* Downloads an arena into s->got; bytes that differ from s->expected. */
 size_t scene_differences(struct scene *s, const void *arena);
 

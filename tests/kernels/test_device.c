@@ -204,6 +204,7 @@ END_TEST
 static enum tkv_status use_all(struct tkv_device *dev)
 {
     static const struct tkv_geometry g = {1, 1, 8, TKV_F16};
+    struct tkv_fault_plan flip = tkv_fault_plan_of(TKV_FAULT_BIT_FLIP);
     struct tkv_memory mem = {0};
     void *scratch = NULL, *staging = NULL;
     struct tkv_device_info info;
@@ -218,7 +219,7 @@ static enum tkv_status use_all(struct tkv_device *dev)
     struct tkv_append_item item = {mem.ptr, scratch, 0, 1, 4, 0, 1, TKV_F16, staging};
     if (st == TKV_OK) st = tkv_append_one(dev, &g, &item, 0, 0);
     if (st == TKV_OK) st = tkv_append_batched(dev, &g, &item, 1);
-    if (st == TKV_OK) st = tkv_append_faulty(dev, &g, &item, 1, TKV_FAULT_BIT_FLIP);
+    if (st == TKV_OK) st = tkv_append_faulty(dev, &g, &item, 1, &flip, NULL);
     struct tkv_checksum_range range = {mem.ptr, TKV_F16, 4, 0, 4, 1};
     if (st == TKV_OK) st = tkv_checksums(dev, &g, &range, staging, 2);
     if (st == TKV_OK) st = tkv_device_copy(dev, staging, scratch, 4096);

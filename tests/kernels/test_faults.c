@@ -104,7 +104,7 @@ static void check_image(struct tkv_device *dev, const struct scene_shape *shape,
     void *arena = scene_arena(&s);
     scene_aim(&s, arena);
     model_fault(&s, fault);
-    ck_assert_int_eq(tkv_append_faulty(dev, &s.geom, s.items, shape->m, fault), TKV_OK);
+    ck_assert_int_eq(append_faulty(dev, &s.geom, s.items, shape->m, fault), TKV_OK);
     ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
     scene_check(&s, arena, tkv_fault_word(fault));
     tkv_scratch_free(dev, arena);
@@ -141,7 +141,7 @@ START_TEST(faults_differ_from_the_right_result)
         scene_aim(&s, arena);
         scene_model(&s);
         enum tkv_fault f = (enum tkv_fault)fault;
-        ck_assert_int_eq(tkv_append_faulty(dev, &s.geom, s.items, shape.m, f), TKV_OK);
+        ck_assert_int_eq(append_faulty(dev, &s.geom, s.items, shape.m, f), TKV_OK);
         ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
         size_t wrong = scene_differences(&s, arena);
         ck_assert_msg(wrong > 0, "%s changed nothing", tkv_fault_word(f));
@@ -193,7 +193,7 @@ static void check_inside(struct tkv_device *dev, const struct scene_shape *shape
     scene_aim(&s, arena);
     void **blocks = isolate_blocks(&s);
     if (spoilt < shape->m) s.items[spoilt].rows = NULL;
-    ck_assert_int_eq(tkv_append_faulty(dev, &s.geom, s.items, shape->m, fault), TKV_OK);
+    ck_assert_int_eq(append_faulty(dev, &s.geom, s.items, shape->m, fault), TKV_OK);
     ck_assert_int_eq(tkv_device_sync(dev), spoilt < shape->m ? TKV_EINTERNAL : TKV_OK);
     (void)scene_differences(&s, arena);
     check_outside(&s);

@@ -47,7 +47,7 @@ static enum tkv_status batched(struct scene *s)
 
 static enum tkv_status faulty(struct scene *s) /* right but for one row, of the last item */
 {
-    return tkv_append_faulty(s->dev, &s->geom, s->items, s->shape.m, TKV_FAULT_STRAY_WRITE);
+    return append_faulty(s->dev, &s->geom, s->items, s->shape.m, TKV_FAULT_STRAY_WRITE);
 }
 
 static enum tkv_status one_by_one(struct scene *s)
@@ -129,7 +129,7 @@ START_TEST(empty_items_are_fine)
     ck_assert_int_eq(one_by_one(&s), TKV_OK);
     for (int fault = TKV_FAULT_NONE + 1; fault < TKV_FAULT_COUNT; fault++) {
         enum tkv_fault f = (enum tkv_fault)fault;
-        ck_assert_int_eq(tkv_append_faulty(dev, &s.geom, s.items, shape.m, f), TKV_OK);
+        ck_assert_int_eq(append_faulty(dev, &s.geom, s.items, shape.m, f), TKV_OK);
     }
     ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
     scene_check(&s, arena, "empty items");
@@ -157,8 +157,8 @@ START_TEST(bad_calls_are_refused)
     ck_assert_int_eq(tkv_append_one(dev, &wide, s.items, 0, 0), TKV_EINVAL);
     ck_assert_int_eq(tkv_append_one(dev, &s.geom, s.items, 2, 0), TKV_EINVAL);
     ck_assert_int_eq(tkv_append_one(dev, &s.geom, s.items, 0, 2), TKV_EINVAL);
-    ck_assert_int_eq(tkv_append_faulty(dev, &s.geom, s.items, 1, TKV_FAULT_NONE), TKV_EINVAL);
-    ck_assert_int_eq(tkv_append_faulty(dev, &s.geom, s.items, 1, TKV_FAULT_COUNT), TKV_EINVAL);
+    ck_assert_int_eq(append_faulty(dev, &s.geom, s.items, 1, TKV_FAULT_NONE), TKV_EINVAL);
+    ck_assert_int_eq(append_faulty(dev, &s.geom, s.items, 1, TKV_FAULT_COUNT), TKV_EINVAL);
     ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
     scene_check(&s, arena, "bad calls");
     tkv_scratch_free(dev, arena);
