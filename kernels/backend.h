@@ -31,9 +31,11 @@ struct tkv_device_ops {
     enum tkv_status (*copy)(struct tkv_device *dev, void *dst, const void *src, size_t bytes);
     enum tkv_status (*copy_rows)(struct tkv_device *dev, void *dst, size_t dst_pitch,
                                  const void *src, size_t src_pitch, size_t width, size_t rows);
+    enum tkv_status (*gather)(struct tkv_device *dev, const struct tkv_rows *all, size_t n);
 
+    /* Planes (layer * 2 + kv) [first, first + n) of the cache, n >= 1. */
     enum tkv_status (*append_one)(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                  const struct tkv_append_item *item, uint32_t layer, uint32_t kv);
+                                  const struct tkv_append_item *item, uint32_t first, uint32_t n);
     enum tkv_status (*append_batched)(struct tkv_device *dev, const struct tkv_geometry *geom,
                                       const struct tkv_append_item *items, uint32_t n);
     enum tkv_status (*append_faulty)(struct tkv_device *dev, const struct tkv_fault_job *job);

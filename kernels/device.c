@@ -177,6 +177,17 @@ enum tkv_status tkv_device_copy(struct tkv_device *dev, void *dst, const void *s
     return tkv_device_settle(dev, dev->ops->copy(dev, dst, src, bytes));
 }
 
+enum tkv_status tkv_device_gather(struct tkv_device *dev, const struct tkv_rows *all, size_t n)
+{
+    enum tkv_status st = tkv_device_ready(dev);
+    for (size_t i = 0; i < n && st == TKV_OK; i++) {
+        const struct tkv_rows *r = &all[i];
+        if (r->rows > 1 && (r->width > r->dst_pitch || r->width > r->src_pitch)) st = TKV_EINVAL;
+    }
+    if (st != TKV_OK || n == 0) return st;
+    return tkv_device_settle(dev, dev->ops->gather(dev, all, n));
+}
+
 enum tkv_status tkv_device_copy_rows(struct tkv_device *dev, void *dst, size_t dst_pitch,
                                      const void *src, size_t src_pitch, size_t width, size_t rows)
 {

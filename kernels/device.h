@@ -86,6 +86,15 @@ enum tkv_status tkv_device_copy(struct tkv_device *dev, void *dst, const void *s
 enum tkv_status tkv_device_copy_rows(struct tkv_device *dev, void *dst, size_t dst_pitch,
                                      const void *src, size_t src_pitch, size_t width, size_t rows);
 
+/* tkv_device_copy_rows() for each of n, in as few launches as may be. Device and staging memory only;
+ * the array is copied before return. */
+struct tkv_rows {
+    void *dst;
+    const void *src;
+    size_t dst_pitch, src_pitch, width, rows;
+};
+enum tkv_status tkv_device_gather(struct tkv_device *dev, const struct tkv_rows *all, size_t n);
+
 /* --- for tests: the n-th device call from now on (1 = the next), by any thread, fails with st (and
  * TKV_EDEVICE latches its handle, as a real one does); 0 disarms ------------------------------- */
 void tkv_device_fail_nth(unsigned n, enum tkv_status st);

@@ -46,6 +46,11 @@ struct tkv_append_item {
 enum tkv_status tkv_append_one(struct tkv_device *dev, const struct tkv_geometry *geom,
                                const struct tkv_append_item *item, uint32_t layer, uint32_t kv);
 
+/* The reference for a whole item: tkv_append_one() for each of its layers, K and V. One launch where
+ * launches cost: it has one row of blocks for each of them. */
+enum tkv_status tkv_append_each(struct tkv_device *dev, const struct tkv_geometry *geom,
+                                const struct tkv_append_item *item);
+
 /* All items, all their layers, K and V, in one launch. Two items may share a cache where their
  * positions do not overlap. TKV_EINVAL: n is not in 1 .. TKV_ITEMS_MAX, or geom as above. */
 enum tkv_status tkv_append_batched(struct tkv_device *dev, const struct tkv_geometry *geom,

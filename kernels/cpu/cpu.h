@@ -37,7 +37,7 @@ enum tkv_status tkv_cpu_checksums(struct tkv_device *dev, const struct tkv_geome
 
 /* append_one.c, append_batched.c, faults.c */
 enum tkv_status tkv_cpu_append_one(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                   const struct tkv_append_item *item, uint32_t layer, uint32_t kv);
+                                   const struct tkv_append_item *item, uint32_t first, uint32_t n);
 enum tkv_status tkv_cpu_append_batched(struct tkv_device *dev, const struct tkv_geometry *geom,
                                        const struct tkv_append_item *items, uint32_t n);
 enum tkv_status tkv_cpu_append_faulty(struct tkv_device *dev, const struct tkv_fault_job *job);

@@ -79,6 +79,14 @@ static enum tkv_status cpu_copy_rows(struct tkv_device *dev, void *dst, size_t d
     return TKV_OK;
 }
 
+static enum tkv_status cpu_gather(struct tkv_device *dev, const struct tkv_rows *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)cpu_copy_rows(dev, all[i].dst, all[i].dst_pitch, all[i].src, all[i].src_pitch,
+                            all[i].width, all[i].rows);
+    return TKV_OK;
+}
+
 static enum tkv_status cpu_compare_planes(struct tkv_device *dev, const void *a, const void *b,
                                           size_t plane_bytes, size_t n_planes, uint64_t *mismatched)
 {
@@ -116,6 +124,7 @@ enum tkv_status tkv_cpu_open(struct tkv_device **out)
         .fill = cpu_fill,
         .copy = cpu_copy,
         .copy_rows = cpu_copy_rows,
+        .gather = cpu_gather,
         .append_one = tkv_cpu_append_one,
         .append_batched = tkv_cpu_append_batched,
         .append_faulty = tkv_cpu_append_faulty,

@@ -82,7 +82,7 @@ enum tkv_status tkv_cuda_table_send(struct tkv_cuda_device *cuda, struct tkv_cud
                                     size_t bytes);
 enum tkv_status tkv_cuda_table_busy(struct tkv_cuda_device *cuda, struct tkv_cuda_table *table);
 
-/* memory.cu, append_one.cu, append_batched.cu, faults.cu, compare.cu */
+/* memory.cu, append_one.cu, append_batched.cu, faults.cu, compare.cu, gather.cu */
 enum tkv_status tkv_cuda_memory_alloc(struct tkv_device *dev, size_t mapped,
                                       struct tkv_memory *out);
 void tkv_cuda_memory_free(struct tkv_device *dev, struct tkv_memory *mem);
@@ -94,9 +94,10 @@ enum tkv_status tkv_cuda_fill(struct tkv_device *dev, void *dst, int byte, size_
 enum tkv_status tkv_cuda_copy(struct tkv_device *dev, void *dst, const void *src, size_t bytes);
 enum tkv_status tkv_cuda_copy_rows(struct tkv_device *dev, void *dst, size_t dst_pitch,
                                    const void *src, size_t src_pitch, size_t width, size_t rows);
+enum tkv_status tkv_cuda_gather(struct tkv_device *dev, const struct tkv_rows *all, size_t n);
 enum tkv_status tkv_cuda_append_one(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                    const struct tkv_append_item *item, uint32_t layer,
-                                    uint32_t kv);
+                                    const struct tkv_append_item *item, uint32_t first,
+                                    uint32_t n);
 enum tkv_status tkv_cuda_append_batched(struct tkv_device *dev, const struct tkv_geometry *geom,
                                         const struct tkv_append_item *items, uint32_t n);
 enum tkv_status tkv_cuda_append_faulty(struct tkv_device *dev, const struct tkv_fault_job *job);

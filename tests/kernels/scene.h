@@ -71,7 +71,7 @@ void scene_model(struct scene *s);
 /* The host's copy of an item's rows. */
 const unsigned char *scene_rows(const struct scene *s, const struct tkv_append_item *item);
 
-/* Runs all items through tkv_append_one(); waits. */
+/* Runs all items through tkv_append_one(), or, every fourth, tkv_append_each(); waits. */
 void scene_run_one_by_one(struct scene *s);
 
 /* Runs all items through tkv_append_batched(); waits. */
