@@ -25,7 +25,7 @@ static enum tkv_status open_checker(struct tkv_core *core, void (*wake)(void *ar
     struct tkv_device *dev;
     enum tkv_status st = tkv_device_open(&dev, core->device.backend, core->device.ordinal, NULL);
     if (st != TKV_OK) return st;
-    st = tkv_engine_open(&core->checker, dev, wake, arg);
+    st = tkv_engine_open(&core->checker, dev, true, wake, arg);
     if (st != TKV_OK) tkv_device_close(dev);
     return st;
 }
@@ -61,7 +61,7 @@ enum tkv_status tkv_core_open(struct tkv_core **out, const struct tkv_config *co
     if (st != TKV_OK) goto fail_parts;
     st = open_checker(core, wake, arg);
     if (st != TKV_OK) goto fail_parts;
-    st = tkv_engine_open(&core->engine, dev, wake, arg);
+    st = tkv_engine_open(&core->engine, dev, false, wake, arg);
     if (st != TKV_OK) goto fail_checker;
     *out = core;
     return TKV_OK;

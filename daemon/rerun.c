@@ -100,15 +100,15 @@ static enum tkv_status check_batch(struct rerun_run *run, uint32_t at)
 enum tkv_status tkv_rerun_all(struct tkv_rerun *rerun)
 {
     struct rerun_run run = {.r = rerun, .indexed = SIZE_MAX};
+    run.uploads = tkv_device_backend(rerun->dev) == TKV_BACKEND_CUDA;
     void *scratch = NULL;
     enum tkv_status st = TKV_OK;
     if (rerun->n_batches == 0) return TKV_OK;
-    st = tkv_scratch_alloc(rerun->dev, rerun->scratch_bytes, &scratch);
+    st = tkv_scratch_kept(rerun->dev, rerun->scratch_bytes, &scratch);
     if (st != TKV_OK) return st;
     run.scratch = scratch;
     for (uint32_t b = 0; b < rerun->n_batches && st == TKV_OK; b++)
         st = check_batch(&run, b);
-    tkv_scratch_free(rerun->dev, scratch);
     tkv_row_index_close(run.batch_index);
     tkv_row_index_close(run.all_index);
     free(run.host);

@@ -1,6 +1,5 @@
 /* rerun_part.c - one part of a recorded batch: measured, run both ways, compared, explained. */
 #include <assert.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +48,8 @@ static bool measure_item(struct rerun_run *run, const struct part *part, uint32_
     out->index = index;
     size_t skipped = tkv_plane_offset(g, item->tokens, out->first_layer - item->layer_begin, TKV_K);
     out->item.rows = (const uint8_t *)item->rows + skipped * tkv_dtype_size(item->rows_dtype);
+    out->rows_bytes = tkv_plane_offset(g, item->tokens, out->item.layer_end, TKV_K) *
+                      tkv_dtype_size(item->rows_dtype);
     out->plane_bytes = tkv_plane_elements(g, out->item.capacity) * element;
     out->live_plane_bytes = tkv_plane_elements(g, item->tokens) * element;
     size_t planes = (size_t)out->item.layer_end * TKV_KV;
@@ -67,6 +68,7 @@ bool tkv_part_measure(struct rerun_run *run, struct part *part)
     part->n_items = 0;
     part->span = GUARD_BYTES;
     part->live_span = 0;
+    part->rows_span = 0;
     for (uint32_t i = part->first; i < part->first + part->n; i++) {
         const struct tkv_append_item *item = &b->items[i];
         size_t bytes, live_bytes;
@@ -75,8 +77,10 @@ bool tkv_part_measure(struct rerun_run *run, struct part *part)
         if (!measure_item(run, part, i, p, &bytes, &live_bytes)) return false;
         p->offset = part->span;
         p->live_offset = part->live_span;
+        p->rows_offset = part->rows_span;
         part->span += round_up(bytes, GUARD_BYTES) + GUARD_BYTES;
         part->live_span += round_up(live_bytes, GUARD_BYTES);
+        if (run->uploads) part->rows_span += round_up(p->rows_bytes, GUARD_BYTES);
     }
     part->span = round_up(part->span, PIECE);
     part->live_span = round_up(part->live_span, PIECE);
@@ -91,19 +95,21 @@ void tkv_part_close(struct part *part)
 
 size_t tkv_part_bytes(const struct part *part)
 {
-    return 2 * (part->span + part->live_span);
+    return 2 * (part->span + part->live_span) + part->rows_span;
 }
 
 /* --- the two re-runs -------------------------------------------------------------------------- */
 
-static uint8_t *expected_side(const struct rerun_run *run)
+uint8_t *tkv_part_side(const struct rerun_run *run, const struct part *part, enum part_side side)
 {
-    return run->scratch;
-}
-
-static uint8_t *other_side(const struct rerun_run *run, const struct part *part)
-{
-    return run->scratch + part->span;
+    uint8_t *at = run->scratch;
+    switch (side) {
+    case TKV_SIDE_EXPECTED: return at;
+    case TKV_SIDE_OTHER: return at + part->span;
+    case TKV_SIDE_EXPECTED_LIVE: return at + 2 * part->span;
+    case TKV_SIDE_LIVE: return at + 2 * part->span + part->live_span;
+    default: return at + 2 * (part->span + part->live_span);
+    }
 }
 
 static struct tkv_geometry scratch_geometry(const struct rerun_run *run, const struct part *part)
@@ -119,11 +125,8 @@ static enum tkv_status run_per_item(struct rerun_run *run, const struct part *pa
     enum tkv_status st = TKV_OK;
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
         struct tkv_append_item item = part->items[i].item;
-        item.cache = expected_side(run) + part->items[i].offset;
-        for (uint32_t l = 0; l < item.layer_end && st == TKV_OK; l++) {
-            st = tkv_append_one(run->r->dev, &g, &item, l, TKV_K);
-            if (st == TKV_OK) st = tkv_append_one(run->r->dev, &g, &item, l, TKV_V);
-        }
+        item.cache = tkv_part_side(run, part, TKV_SIDE_EXPECTED) + part->items[i].offset;
+        st = tkv_append_each(run->r->dev, &g, &item);
     }
     return st;
 }
@@ -152,7 +155,7 @@ static enum tkv_status run_batched(struct rerun_run *run, const struct part *par
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
         const struct part_item *p = &part->items[i];
         items[i] = p->item;
-        items[i].cache = other_side(run, part) + p->offset;
+        items[i].cache = tkv_part_side(run, part, TKV_SIDE_OTHER) + p->offset;
         places[i] = (struct tkv_fault_place){p->index, p->first_layer};
     }
     if (st == TKV_OK)
@@ -402,7 +405,8 @@ static enum tkv_status report_guard(struct rerun_run *run, const struct part *pa
 static enum tkv_status compare_paths(struct rerun_run *run, const struct part *part)
 {
     uint64_t differing;
-    const uint8_t *expected = expected_side(run), *other = other_side(run, part);
+    const uint8_t *expected = tkv_part_side(run, part, TKV_SIDE_EXPECTED);
+    const uint8_t *other = tkv_part_side(run, part, TKV_SIDE_OTHER);
     enum tkv_status st = differing_bytes(run, expected, other, part->span, &differing);
     if (st != TKV_OK || differing == 0) return st;
     uint64_t inside = 0;
@@ -415,107 +419,6 @@ static enum tkv_status compare_paths(struct rerun_run *run, const struct part *p
 
 /* --- the third way: the live caches ----------------------------------------------------------- */
 
-/* Reads that the engine does for us, and the wait for them. */
-struct live_reads {
-    pthread_mutex_t lock;
-    pthread_cond_t all_done;
-    size_t pending;
-    enum tkv_status status;
-};
-
-struct live_read {
-    struct tkv_job job; /* first */
-    struct live_reads *reads;
-    const uint8_t *src;
-    uint8_t *dst;
-    size_t width, pitch, rows;
-};
-
-static enum tkv_status run_live_read(struct tkv_job *job, struct tkv_device *dev)
-{
-    struct live_read *l = (struct live_read *)job;
-    enum tkv_status st =
-        tkv_device_copy_rows(dev, l->dst, l->width, l->src, l->pitch, l->width, l->rows);
-    return st == TKV_OK ? tkv_device_sync(dev) : st;
-}
-
-static void finish_live_read(struct tkv_job *job)
-{
-    struct live_reads *reads = ((struct live_read *)job)->reads;
-    pthread_mutex_lock(&reads->lock);
-    if (reads->status == TKV_OK) reads->status = job->status;
-    if (--reads->pending == 0) pthread_cond_signal(&reads->all_done);
-    pthread_mutex_unlock(&reads->lock);
-}
-
-/* Where the written rows of an item lie in a cache, as rows of one pitch. */
-static struct live_read rows_of(const struct rerun_run *run, const struct part *part,
-                                const struct part_item *p, const uint8_t *cache, uint32_t capacity,
-                                uint32_t layer, uint32_t pos)
-{
-    const struct tkv_geometry *g = &run->r->batches[part->batch]->model->geom;
-    size_t element = tkv_dtype_size(g->dtype);
-    size_t from = tkv_plane_offset(g, capacity, layer, TKV_K) + tkv_row_offset(g, capacity, 0, pos);
-    return (struct live_read){
-        .src = cache + from * element,
-        .width = (size_t)p->item.tokens * g->head_dim * element,
-        .pitch = (size_t)capacity * g->head_dim * element,
-        .rows = (size_t)p->item.layer_end * TKV_KV * g->n_kv_heads,
-    };
-}
-
-static uint8_t *live_side(const struct rerun_run *run, const struct part *part, int side)
-{
-    return run->scratch + 2 * part->span + (size_t)side * part->live_span;
-}
-
-static enum tkv_status read_live(struct rerun_run *run, const struct part *part)
-{
-    struct live_reads reads = {.status = TKV_OK};
-    struct live_read *jobs = calloc(part->n_items, sizeof *jobs);
-    if (jobs == NULL) return TKV_ENOMEM;
-    pthread_mutex_init(&reads.lock, NULL);
-    pthread_cond_init(&reads.all_done, NULL);
-    for (uint32_t i = 0; i < part->n_items; i++) {
-        const struct part_item *p = &part->items[i];
-        if (p->live_plane_bytes == 0) continue;
-        const struct tkv_recheck_item *about = &run->r->items[part->batch][p->index];
-        const struct tkv_append_item *item = &run->r->batches[part->batch]->items[p->index];
-        jobs[i] =
-            rows_of(run, part, p, about->cache->mem.ptr, item->capacity, p->first_layer, item->pos);
-        jobs[i].job = (struct tkv_job){.run = run_live_read, .finish = finish_live_read};
-        jobs[i].reads = &reads;
-        jobs[i].dst = live_side(run, part, 1) + p->live_offset;
-        pthread_mutex_lock(&reads.lock);
-        reads.pending++;
-        pthread_mutex_unlock(&reads.lock);
-        tkv_engine_submit(run->r->engine, &jobs[i].job);
-    }
-    pthread_mutex_lock(&reads.lock);
-    while (reads.pending > 0)
-        pthread_cond_wait(&reads.all_done, &reads.lock);
-    pthread_mutex_unlock(&reads.lock);
-    pthread_cond_destroy(&reads.all_done);
-    pthread_mutex_destroy(&reads.lock);
-    free(jobs);
-    return reads.status;
-}
-
-static enum tkv_status gather_expected(struct rerun_run *run, const struct part *part)
-{
-    struct tkv_device *dev = run->r->dev;
-    enum tkv_status st = TKV_OK;
-    for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
-        const struct part_item *p = &part->items[i];
-        if (p->live_plane_bytes == 0) continue;
-        struct live_read l =
-            rows_of(run, part, p, expected_side(run) + p->offset, p->item.capacity, 0, p->item.pos);
-        st = tkv_device_copy_rows(dev, live_side(run, part, 0) + p->live_offset, l.width, l.src,
-                                  l.pitch, l.width, l.rows);
-    }
-    return st == TKV_OK ? tkv_device_sync(dev) : st;
-}
-
 static bool any_differs(const struct rerun_run *run, const struct part *part)
 {
     for (uint32_t i = 0; i < part->n_items; i++) {
@@ -527,12 +430,13 @@ static bool any_differs(const struct rerun_run *run, const struct part *part)
 static enum tkv_status compare_live(struct rerun_run *run, const struct part *part)
 {
     uint64_t differing;
-    uint8_t *expected = live_side(run, part, 0), *live = live_side(run, part, 1);
+    uint8_t *expected = tkv_part_side(run, part, TKV_SIDE_EXPECTED_LIVE);
+    uint8_t *live = tkv_part_side(run, part, TKV_SIDE_LIVE);
     if (part->live_span == 0) return TKV_OK;
     enum tkv_status st = tkv_device_fill(run->r->dev, expected, 0, 2 * part->live_span);
     if (st == TKV_OK) st = tkv_device_sync(run->r->dev);
-    if (st == TKV_OK) st = gather_expected(run, part);
-    if (st == TKV_OK) st = read_live(run, part);
+    if (st == TKV_OK) st = tkv_part_gather(run, part);
+    if (st == TKV_OK) st = tkv_part_read_live(run, part);
     if (st == TKV_OK) st = differing_bytes(run, expected, live, part->live_span, &differing);
     if (st != TKV_OK || (differing == 0 && !any_differs(run, part))) return st;
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
@@ -545,8 +449,9 @@ static enum tkv_status compare_live(struct rerun_run *run, const struct part *pa
 
 enum tkv_status tkv_part_run(struct rerun_run *run, struct part *part)
 {
-    tkv_engine_progress(run->r->checker);
-    enum tkv_status st = run_both(run, part);
+    tkv_part_make_way(run);
+    enum tkv_status st = run->uploads ? tkv_part_upload(run, part) : TKV_OK;
+    if (st == TKV_OK) st = run_both(run, part);
     if (st == TKV_OK) st = compare_paths(run, part);
     if (st == TKV_OK) st = compare_live(run, part);
     return st;

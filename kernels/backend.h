@@ -52,6 +52,8 @@ struct tkv_device {
     enum tkv_backend backend; /* CPU or CUDA */
     int ordinal;
     size_t granularity; /* of cache memory, bytes; a power of two */
+    void *kept;         /* tkv_scratch_kept() */
+    size_t kept_bytes;
     bool lost;          /* latched: every call but the frees returns TKV_EDEVICE */
 };
 

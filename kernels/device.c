@@ -67,7 +67,9 @@ enum tkv_status tkv_device_open(struct tkv_device **out, enum tkv_backend backen
 
 void tkv_device_close(struct tkv_device *dev)
 {
-    if (dev != NULL) dev->ops->close(dev);
+    if (dev == NULL) return;
+    tkv_scratch_free(dev, dev->kept);
+    dev->ops->close(dev);
 }
 
 enum tkv_backend tkv_device_backend(const struct tkv_device *dev)
@@ -138,6 +140,21 @@ enum tkv_status tkv_scratch_alloc(struct tkv_device *dev, size_t bytes, void **o
 void tkv_scratch_free(struct tkv_device *dev, void *ptr)
 {
     if (ptr != NULL) dev->ops->scratch_free(dev, ptr);
+}
+
+enum tkv_status tkv_scratch_kept(struct tkv_device *dev, size_t bytes, void **out)
+{
+    if (dev->kept == NULL || dev->kept_bytes < bytes) {
+        void *fresh;
+        tkv_scratch_free(dev, dev->kept);
+        dev->kept = NULL;
+        enum tkv_status st = tkv_scratch_alloc(dev, bytes, &fresh);
+        if (st != TKV_OK) return st;
+        dev->kept = fresh;
+        dev->kept_bytes = bytes;
+    }
+    *out = dev->kept;
+    return TKV_OK;
 }
 
 enum tkv_status tkv_staging_alloc(enum tkv_backend backend, size_t bytes, void **out)

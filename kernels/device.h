@@ -73,6 +73,10 @@ enum tkv_status tkv_memory_export(struct tkv_device *dev, const struct tkv_memor
 enum tkv_status tkv_scratch_alloc(struct tkv_device *dev, size_t bytes, void **out);
 void tkv_scratch_free(struct tkv_device *dev, void *ptr);
 
+/* Scratch of the handle's own, at least `bytes`, kept for the next call: allocating on a GPU holds
+ * up all that runs there. Gone with a call that asks for more, and with the handle. */
+enum tkv_status tkv_scratch_kept(struct tkv_device *dev, size_t bytes, void **out);
+
 /* --- staging: host memory that the device reads (CUDA: pinned and mapped, same address) ------- */
 enum tkv_status tkv_staging_alloc(enum tkv_backend backend, size_t bytes, void **out);
 void tkv_staging_free(enum tkv_backend backend, void *ptr, size_t bytes);
