@@ -319,6 +319,11 @@ START_TEST(commands_and_their_answers)
          FAKE_ANSWER("{\"fault\":\"off_by_one\",\"batches\":3}",
                      "{\"id\":1,\"result\":{\"armed\":[\"off_by_one\"]}}\n"),
          "Armed: off_by_one\n"},
+        {"inject bit_flip --layer 0 --kv-head 3 --last-item --together",
+         FAKE_ANSWER("{\"fault\":\"bit_flip\",\"layer\":0,\"kv_head\":3,\"last_item\":true,"
+                     "\"together\":true}",
+                     "{\"id\":1,\"result\":{\"armed\":[\"off_by_one\",\"bit_flip\"]}}\n"),
+         "Armed: off_by_one bit_flip\n"},
         {"inject swap_items",
          FAKE_ANSWER("{\"fault\":\"swap_items\"}",
                      "{\"id\":1,\"result\":{\"armed\":[\"swap_items\"]}}\n"),

@@ -63,18 +63,24 @@ enum exit_code cmd_verify(struct app *app)
     return verdict.ok && verdict.divergent_items == 0 ? EXIT_FINE : EXIT_NO;
 }
 
+/* NULL where it was not given. */
+static const uint64_t *number_or_null(const struct app *app, enum option_id id)
+{
+    const struct option_value *v = app_option(app, id);
+    return v->given ? &v->number : NULL;
+}
+
 enum exit_code cmd_selftest(struct app *app)
 {
     enum exit_code code;
     struct truekv_verdict verdict;
-    const struct option_value *cache_len = app_option(app, OPT_CACHE_LEN);
     struct truekv_selftest how = {.m = app_option(app, OPT_ITEMS)->number,
                                   .n_kv_heads = app_option(app, OPT_KV_HEADS)->number,
                                   .head_dim = app_option(app, OPT_HEAD_DIM)->number,
                                   .capacity = app_option(app, OPT_CAPACITY)->number,
                                   .layers = app_option(app, OPT_N_LAYERS)->number,
                                   .seed = app_option(app, OPT_SEED)->number,
-                                  .cache_len = cache_len->given ? &cache_len->number : NULL};
+                                  .cache_len = number_or_null(app, OPT_CACHE_LEN)};
     if (!app_connect(app, &code)) return code;
     if (truekv_debug_selftest(app->kv, &how, &verdict) != TRUEKV_OK) return app_failed(app);
     if (!app_printed_json(app)) {
@@ -85,16 +91,9 @@ enum exit_code cmd_selftest(struct app *app)
     return verdict.ok ? EXIT_FINE : EXIT_NO;
 }
 
-enum exit_code cmd_inject(struct app *app)
+static void put_armed(struct app *app, const cJSON *armed)
 {
-    enum exit_code code;
-    const struct option_value *batches = app_option(app, OPT_BATCHES);
-    if (!app_connect(app, &code)) return code;
-    if (truekv_debug_inject(app->kv, app->options.rest[0], batches->number) != TRUEKV_OK)
-        return app_failed(app);
-    if (app_printed_json(app)) return EXIT_FINE;
-    cJSON *result = cJSON_Parse(truekv_last_answer(app->kv)->json);
-    const cJSON *armed = cJSON_GetObjectItemCaseSensitive(result, "armed"), *fault;
+    const cJSON *fault;
     out_put(&app->out, WARN, "Armed:");
     cJSON_ArrayForEach(fault, armed)
     {
@@ -111,6 +110,22 @@ enum exit_code cmd_inject(struct app *app)
                  "%s shows only in a batch of at least two items: append to two sequences or more "
                  "at once.",
                  asked);
+}
+
+enum exit_code cmd_inject(struct app *app)
+{
+    enum exit_code code;
+    struct truekv_inject how = {.batches = app_option(app, OPT_BATCHES)->number,
+                                .layer = number_or_null(app, OPT_LAYER),
+                                .kv_head = number_or_null(app, OPT_KV_HEAD),
+                                .last_item = app_option(app, OPT_LAST_ITEM)->given,
+                                .together = app_option(app, OPT_TOGETHER)->given};
+    if (!app_connect(app, &code)) return code;
+    if (truekv_debug_inject(app->kv, app->options.rest[0], &how) != TRUEKV_OK)
+        return app_failed(app);
+    if (app_printed_json(app)) return EXIT_FINE;
+    cJSON *result = cJSON_Parse(truekv_last_answer(app->kv)->json);
+    put_armed(app, cJSON_GetObjectItemCaseSensitive(result, "armed"));
     cJSON_Delete(result);
     return EXIT_FINE;
 }

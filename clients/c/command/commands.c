@@ -57,8 +57,13 @@ const struct command commands[] = {
      "off_by_one, short_grid, stray_write, kv_swapped, bit_flip. Wrong bytes get into live caches: "
      "never do this to a daemon that serves. Only where the configuration says "
      "debug.allow_fault_injection = true.\n"
-     "swap_items and shared_pointers show only in a batch of at least two items.",
-     cmd_inject, OPTION(BATCHES), 1, 1, QUICK},
+     "swap_items and shared_pointers show only in a batch of at least two items. --layer, "
+     "--kv-head "
+     "and --last-item limit what is broken; where the fault cannot be limited so, the daemon says "
+     "no. --together puts two faults into the same batches: arm one, then the other with it.",
+     cmd_inject,
+     OPTION(BATCHES) | OPTION(LAYER) | OPTION(KV_HEAD) | OPTION(LAST_ITEM) | OPTION(TOGETHER), 1, 1,
+     QUICK},
     {"raw", "LINE", "send a line of JSON as it is, print the answer",
      "--data adds a payload: the line must say how long it is (\"payload\": N).", cmd_raw,
      OPTION(DATA) | OPTION(OUT), 1, 1, QUICK},
