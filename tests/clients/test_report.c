@@ -28,12 +28,15 @@ static char *render(const char *name, bool color, unsigned width)
 {
     char *json = read_file(name, "json"), *text = NULL;
     size_t size;
-    struct out o = {.to = open_memstream(&text, &size), .color = color, .width = width};
+    struct out o = {
+        .to = open_memstream(&text, &size), .color = color, .width = width, .unicode = true};
     ck_assert_msg(json != NULL, "cannot read %s", name);
     cJSON *result = cJSON_Parse(json);
     ck_assert_ptr_nonnull(result);
     if (strncmp(name, "selftest", 8) == 0)
         report_selftest(&o, result);
+    else if (strncmp(name, "scrub", 5) == 0)
+        report_scrub(&o, result);
     else
         report_verify(&o, result, false);
     fclose(o.to);
@@ -58,9 +61,25 @@ static void write_file(const char *name, const char *text)
 START_TEST(reports_read_as_before)
 {
     static const char *const names[] = {
-        "ok",         "nothing",       "skipped",     "shared_pointers", "layer_by_layer",
-        "many_kinds", "bit_flip_live", "selftest_ok", "selftest_failed", "odd",
-        "gone",       "partly_gone",
+        "ok",
+        "nothing",
+        "skipped",
+        "shared_pointers",
+        "layer_by_layer",
+        "many_kinds",
+        "bit_flip_live",
+        "selftest_ok",
+        "selftest_failed",
+        "odd",
+        "gone",
+        "partly_gone",
+        "map",
+        "wide",
+        "ambiguous",
+        "evicted",
+        "scrub_ok",
+        "scrub_damaged",
+        "scrub_nothing",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *got = render(names[i], false, 100);
