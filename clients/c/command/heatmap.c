@@ -86,6 +86,19 @@ const char *heat_places(const struct heat_axis *axis, size_t i, char *text, size
     return text;
 }
 
+const char *heat_axis_text(const struct heat_axis *axis, const char *one, char *text, size_t size)
+{
+    const char *s = axis->first == axis->last ? "" : "s";
+    char per_cell[48] = "", places[64];
+    struct heat_axis whole = *axis;
+    whole.per_cell = axis->last - axis->first + 1;
+    if (axis->per_cell > 1 && axis->cells > 1)
+        snprintf(per_cell, sizeof per_cell, " (%" PRIu64 " a cell)", axis->per_cell);
+    snprintf(text, size, "%s%s %s%s", one, s, heat_places(&whole, 0, places, sizeof places),
+             per_cell);
+    return text;
+}
+
 /* ---- The map ------------------------------------------------------------------------------- */
 
 static void add_heads(struct heatmap *map, const struct divergence *d)

@@ -38,4 +38,7 @@ unsigned heat_level(uint64_t bytes, uint64_t most);
 /* What cell i stands for: "7" or "8-11". */
 const char *heat_places(const struct heat_axis *axis, size_t i, char *text, size_t size);
 
+/* All of an axis: "layers 0-30", "layer 3", "K/V heads 0-127 (2 a cell)". */
+const char *heat_axis_text(const struct heat_axis *axis, const char *one, char *text, size_t size);
+
 #endif

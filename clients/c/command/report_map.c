@@ -86,28 +86,15 @@ static void put_planes(struct out *o, const struct heatmap *map, const struct la
         put_row(o, map, l, kv, row);
 }
 
-/* "layers 0-30", "layer 3", "heads 0-127 (2 a cell)". */
-static const char *say_axis(const struct heat_axis *axis, const char *one, char *text, size_t size)
-{
-    const char *s = axis->first == axis->last ? "" : "s";
-    char per_cell[48] = "", places[64];
-    struct heat_axis whole = *axis;
-    whole.per_cell = axis->last - axis->first + 1;
-    if (axis->per_cell > 1 && axis->cells > 1)
-        snprintf(per_cell, sizeof per_cell, " (%" PRIu64 " a cell)", axis->per_cell);
-    snprintf(text, size, "%s%s %s%s", one, s, heat_places(&whole, 0, places, sizeof places),
-             per_cell);
-    return text;
-}
-
 static void put_strip(struct out *o, const struct heatmap *map, const struct layout *l)
 {
     char axis[128];
     bool one = map->positions.cells == 1;
     if (map->positions.cells == 0 || map->strip_most == 0) return;
-    out_para(o, 2, 4, PLAIN, "", "%s%s",
-             say_axis(&map->positions, one ? "all in position" : "position", axis, sizeof axis),
-             one ? "" : ":");
+    out_para(
+        o, 2, 4, PLAIN, "", "%s%s",
+        heat_axis_text(&map->positions, one ? "all in position" : "position", axis, sizeof axis),
+        one ? "" : ":");
     if (one) return;
     fprintf(o->to, "%*s", (int)(INDENT + l->label + 2), "");
     put_cells(o, map->strip, map->positions.cells, map->strip_most, 1);
@@ -132,9 +119,10 @@ static void put_map(struct out *o, const struct heatmap *map, const struct group
     struct layout l = layout_of(map, room_of(o));
     char layers[128], heads[128], seqs[48] = "";
     if (g->n > 1) snprintf(seqs, sizeof seqs, ", %zu sequences together", g->n);
-    out_para(o, 2, 4, PLAIN, "",
-             "Where: %s down, %s across%s:", say_axis(&map->layers, "layer", layers, sizeof layers),
-             say_axis(&map->heads, "K/V head", heads, sizeof heads), seqs);
+    out_para(o, 2, 4, PLAIN, "", "Where: %s%s, %s across%s:",
+             heat_axis_text(&map->layers, "layer", layers, sizeof layers),
+             map->layers.cells > 1 ? " down" : "",
+             heat_axis_text(&map->heads, "K/V head", heads, sizeof heads), seqs);
     if (map->kv != (HAS_K | HAS_V) || l.side_by_side) {
         put_planes(o, map, &l, map->kv);
     } else {
