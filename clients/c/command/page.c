@@ -22,6 +22,7 @@ static void put_head(FILE *to, const char *lead)
                 "<link rel=\"icon\" href=\"data:,\">\n<title>truekv verify: ");
     html_text(to, lead);
     fprintf(to, "</title>\n<style>\n%s</style>\n</head>\n<body>\n", page_style);
+    html_element(to, "p", "dim", "truekv: are the caches right?");
 }
 
 static void put_card(FILE *to, const char *class, const char *lead, const char *text)
@@ -90,7 +91,8 @@ static void put_meanings(FILE *to, const struct findings *f)
         const char *kind = group_first(f, &f->groups[i])->kind;
         if (story_is_explained(f, i)) continue;
         html_element(to, "dt", NULL, "%s", kind);
-        html_element(to, "dd", NULL, "%s Next: %s", kind_means(kind), kind_next(kind));
+        html_element(to, "dd", NULL, "%s", kind_means(kind));
+        html_element(to, "dd", NULL, "Next: %s", kind_next(kind));
     }
     fprintf(to, "</dl>\n");
 }
