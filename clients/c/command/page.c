@@ -19,9 +19,9 @@ static void put_head(FILE *to, const char *lead)
                 "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
                 "style-src 'unsafe-inline'; img-src data:\">\n"
                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                "<link rel=\"icon\" href=\"data:,\">\n<title>truekv verify: ");
-    html_text(to, lead);
-    fprintf(to, "</title>\n<style>\n%s</style>\n</head>\n<body>\n", page_style);
+                "<link rel=\"icon\" href=\"data:,\">\n");
+    html_element(to, "title", NULL, "truekv verify: %.*s", (int)strcspn(lead, ":"), lead);
+    fprintf(to, "<style>\n%s</style>\n</head>\n<body>\n", page_style);
     html_element(to, "p", "dim", "truekv: are the caches right?");
 }
 

@@ -55,7 +55,7 @@ static void put_row(FILE *to, const struct heatmap *map, int plane, size_t row, 
         if (n == 0)
             fprintf(to, "/>\n");
         else
-            fprintf(to, "><title>layer %s, %s, head %s: %s differ</title></rect>\n", layers,
+            fprintf(to, "><title>layer %s, %s, head %s: %s</title></rect>\n", layers,
                     plane == 0 ? "K" : "V", heat_places(&map->heads, i, heads, sizeof heads),
                     out_plural(n, "byte", "bytes", bytes, sizeof bytes));
     }
@@ -93,7 +93,7 @@ static void put_strip(FILE *to, const struct heatmap *map)
     for (unsigned i = 0; i < n; i++) {
         put_cell(to, LABEL + i * width, 0, width, STRIP_HEIGHT,
                  heat_level(map->strip[i], map->strip_most));
-        fprintf(to, "><title>position %s: %s differ</title></rect>\n",
+        fprintf(to, "><title>position %s: %s</title></rect>\n",
                 heat_places(&map->positions, i, places, sizeof places),
                 out_plural(map->strip[i], "byte", "bytes", bytes, sizeof bytes));
     }

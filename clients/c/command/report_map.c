@@ -7,7 +7,7 @@
 #include "clients/c/command/heatmap.h"
 
 /* A line: INDENT, the label, two blanks, the cells. */
-enum { MAP_WIDTH = 80, INDENT = 4, LABEL_MAX = 9, GAP = 3, WIDE_CELLS_MAX = 16 };
+enum { MAP_WIDTH = 80, INDENT = 4, LABEL_MAX = 9, GAP = 3, WIDE_CELLS_MAX = 16, LEGEND_WIDTH = 80 };
 
 static const char *const shades[2][HEAT_LEVELS + 1] = {
     {".", ":", "+", "%", "#"},
@@ -79,9 +79,10 @@ static void put_planes(struct out *o, const struct heatmap *map, const struct la
     int width = (int)((unsigned)map->heads.cells * l->cell) + GAP;
     fprintf(o->to, "%*s", (int)(INDENT + l->label + 2), "");
     if (kv == (HAS_K | HAS_V))
-        out_put(o, DIM, "%-*sV\n", width, "K");
+        out_put(o, DIM, "%-*sV", width, "K");
     else
-        out_put(o, DIM, "%s\n", kv == HAS_K ? "K" : "V");
+        out_put(o, DIM, "%s", kv == HAS_K ? "K" : "V");
+    fputc('\n', o->to);
     for (size_t row = 0; row < map->layers.cells; row++)
         put_row(o, map, l, kv, row);
 }
@@ -105,12 +106,13 @@ static void put_legend(struct out *o, const struct heatmap *map)
 {
     char most[32], strip[32];
     const char *const *shade = shades[o->unicode];
+    const char *next = o->width < LEGEND_WIDTH ? "\n    " : " ";
     out_put(o, DIM, "  bytes that differ: %s none  ", shade[0]);
     for (int level = 1; level <= HEAT_LEVELS; level++)
         out_put(o, styles[level], "%s", shade[level]);
-    out_put(o, DIM, " up to %s a cell", out_count(map->most, most, sizeof most));
+    out_put(o, DIM, "%sup to %s a cell", next, out_count(map->most, most, sizeof most));
     if (map->positions.cells > 1 && map->strip_most != map->most)
-        out_put(o, DIM, ", %s by position", out_count(map->strip_most, strip, sizeof strip));
+        out_put(o, DIM, ",%s%s by position", next, out_count(map->strip_most, strip, sizeof strip));
     fputc('\n', o->to);
 }
 
