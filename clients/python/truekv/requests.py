@@ -230,7 +230,7 @@ def inject(
 
     `layer`, `kv_head` and `last_item` (of a batch, that one alone) limit what is broken.
     `together`: in the same batches as the fault armed before it. PermissionDenied unless the
-    configuration allows it; InvalidParams where a fault cannot be limited so.
+    configuration allows it.
     """
     params = _params(
         fault=fault,
