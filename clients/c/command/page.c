@@ -1,6 +1,5 @@
 #include "clients/c/command/page.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "base/sizes.h"

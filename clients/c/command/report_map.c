@@ -1,8 +1,6 @@
 #include "clients/c/command/report_map.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "clients/c/command/heatmap.h"
 

@@ -1,6 +1,3 @@
-#include <stdlib.h>
-#include <string.h>
-
 #include "clients/c/command/kinds.h"
 #include "clients/c/command/report.h"
 #include "clients/c/command/report_map.h"
