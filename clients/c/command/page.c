@@ -55,23 +55,26 @@ static void put_facts(FILE *to, const struct totals *t)
 
 /* ---- The findings -------------------------------------------------------------------------- */
 
-static void put_group(FILE *to, const struct findings *f, const struct group *g)
+/* *fault is what the group before said, and becomes what this one says. */
+static void put_group(FILE *to, const struct findings *f, const struct group *g, const char **fault)
 {
     struct story s;
     story_of_group(f, g, &s);
     html_element(to, "h3", NULL, "%s %s", s.lead, s.what);
-    html_element(to, "p", NULL, "%s", s.fault);
+    html_element(to, "p", NULL, "%s", s.fault == *fault ? "At fault: as above." : s.fault);
+    *fault = s.fault;
     if (s.ambiguous[0] != '\0') html_element(to, "p", NULL, "Not certain: %s", s.ambiguous);
     if (s.quote != NULL) html_element(to, "p", "dim", "In the daemon's words: %s.", s.quote);
 }
 
 static void put_groups(FILE *to, const struct findings *f)
 {
+    const char *fault = NULL;
     size_t maps = 0;
     html_element(to, "h2", NULL, "What differs, and where");
     for (size_t i = 0; i < f->n_groups; i++) {
         if (story_is_told(f, &f->groups[i])) continue;
-        put_group(to, f, &f->groups[i]);
+        put_group(to, f, &f->groups[i], &fault);
         if (maps < MAPS_SHOWN) maps += page_map(to, f, &f->groups[i]);
     }
     if (maps == MAPS_SHOWN)
