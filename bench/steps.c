@@ -163,7 +163,7 @@ static void roll_back(struct steps *s)
     s->len = 0;
 }
 
-double steps_append(struct steps *s)
+struct step_times steps_append(struct steps *s)
 {
     struct tkv_error error;
     struct call c = {.request.method = TKV_METHOD_SEQ_APPEND};
@@ -174,9 +174,11 @@ double steps_append(struct steps *s)
     c.op.block = tkv_core_take_block(s->core, s->bytes, &error);
     if (c.op.block == NULL) die("block", &error);
     memcpy(c.op.block->ptr, s->rows, s->bytes); /* what reading the socket does */
+    uint64_t filled = tkv_now_ns();
     run(s, &c);
+    uint64_t end = tkv_now_ns();
     s->len++;
-    return (double)(tkv_now_ns() - begin) / 1e3;
+    return (struct step_times){(double)(end - filled) / 1e3, (double)(end - begin) / 1e3};
 }
 
 void steps_verify_begin(struct steps *s)

@@ -23,9 +23,14 @@ void steps_close(struct steps *s);
 
 size_t steps_bytes(const struct steps *s); /* of one step's rows */
 
-/* One decode step, from the rows in a client's buffer to the answer; full sequences are rolled back
- * first, outside of the time that is returned. Microseconds. */
-double steps_append(struct steps *s);
+/* Microseconds of one decode step: from the last byte in its block to the answer, and from the rows
+ * in a client's buffer on, a copy into the block included. */
+struct step_times {
+    double step, whole;
+};
+
+/* One decode step; full sequences are rolled back first, outside of what is timed. */
+struct step_times steps_append(struct steps *s);
 
 /* Begins a verification of all that is recorded, unless one is under way. */
 void steps_verify_begin(struct steps *s);
