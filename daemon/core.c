@@ -36,8 +36,10 @@ static enum tkv_status open_parts(struct tkv_core *core, struct tkv_device *dev)
     enum tkv_status st = tkv_device_info(dev, &core->device);
     if (st != TKV_OK) return st;
     if (!tkv_memory_mapped(dev, 1, &core->granularity)) return TKV_EINTERNAL;
+    /* A verification under load holds a journal's worth of blocks beside the journal itself; they are
+     * kept for the next one, since allocating pinned memory takes milliseconds. */
     st = tkv_staging_pool_open(&core->pool, core->device.backend, cfg->limits_staging_bytes,
-                               cfg->limits_staging_bytes / 4 + cfg->journal_bytes / 4);
+                               cfg->limits_staging_bytes / 4 + cfg->journal_bytes);
     if (st != TKV_OK) return st;
     st = tkv_sequences_open(&core->sequences, cfg->limits_max_sequences);
     if (st != TKV_OK) return st;

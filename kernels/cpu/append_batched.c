@@ -19,6 +19,7 @@ enum {
     TASK_BYTES = 64 * 1024,
     PREFETCH_RUNS = 8,
     PREFETCH_BYTES_MAX = 512, /* of a run; the hardware follows longer ones itself */
+    TOGETHER = 4,             /* planes: copied, then summed while they are at hand */
     SUMMED_ELEMENTS = 512,    /* converted at a time for a checksum; whole groups of keys */
     LINE = 64
 };
@@ -88,26 +89,31 @@ static uint64_t sum_converted(const struct batch *b, const struct tkv_append_ite
     return sum;
 }
 
-/* The checksum of one token of a plane, from its source rows. */
-static uint64_t sum_token(const struct batch *b, const struct tkv_append_item *it, size_t plane,
-                          uint32_t token)
+/* The checksums of one token of planes [plane, plane + n), from its source rows. */
+static void sum_token(const struct batch *b, const struct tkv_append_item *it, size_t plane,
+                      size_t n, uint32_t token, uint64_t *out)
 {
     const struct tkv_geometry *g = b->geom;
     size_t size = tkv_dtype_size(it->rows_dtype), step = (size_t)it->tokens * g->head_dim * size;
     const char *rows = (const char *)it->rows +
                        tkv_row_offset(g, it->tokens, plane * g->n_kv_heads, token) * size;
-    if (it->rows_dtype == g->dtype) return tkv_token_sum(&b->cpu->keys, rows, step);
-    uint64_t sum = TKV_CHECKSUM_SEED;
-    for (uint32_t head = 0; head < g->n_kv_heads; head++)
-        sum += sum_converted(b, it, rows + head * step, head);
-    return sum;
+    if (it->rows_dtype == g->dtype) {
+        tkv_token_sums(&b->cpu->keys, rows, step, n, out);
+        return;
+    }
+    for (size_t i = 0; i < n; i++, rows += g->n_kv_heads * step) {
+        out[i] = TKV_CHECKSUM_SEED;
+        for (uint32_t head = 0; head < g->n_kv_heads; head++)
+            out[i] += sum_converted(b, it, rows + head * step, head);
+    }
 }
 
-static void sum_plane(const struct batch *b, const struct tkv_append_item *it, size_t plane)
+static void sum_planes(const struct batch *b, const struct tkv_append_item *it, size_t plane,
+                       size_t n)
 {
     uint64_t *sums = it->sums + tkv_sum_offset(b->geom, it->pos, it->layer_begin, 0) + plane;
     for (uint32_t t = 0; t < it->tokens; t++)
-        sums[t * tkv_sums_each(b->geom)] = sum_token(b, it, plane, t);
+        sum_token(b, it, plane, n, t, sums + t * tkv_sums_each(b->geom));
 }
 
 /* The item that a plane belongs to: the last one whose first plane is not behind it. */
@@ -125,29 +131,36 @@ static uint32_t item_of_plane(const struct batch *b, size_t plane)
     return low;
 }
 
-static void write_plane(const struct batch *b, const struct tkv_append_item *it, size_t plane,
-                        size_t planes)
+/* Planes [plane, plane + n) of an item that has `planes`. */
+static void write_planes(const struct batch *b, const struct tkv_append_item *it, size_t plane,
+                         size_t n, size_t planes)
 {
     uint32_t heads = b->geom->n_kv_heads;
-    for (size_t run = plane * heads; run < (plane + 1) * heads; run++) {
+    for (size_t run = plane * heads; run < (plane + n) * heads; run++) {
         if (run + PREFETCH_RUNS < planes * heads) prefetch_run(b->geom, it, run + PREFETCH_RUNS);
         write_run(b, it, run);
     }
-    if (it->sums != NULL) sum_plane(b, it, plane);
+    if (it->sums != NULL) sum_planes(b, it, plane, n);
+}
+
+static size_t least(size_t x, size_t y)
+{
+    return x < y ? x : y;
 }
 
 static void do_task(void *ctx, size_t k)
 {
     const struct batch *b = ctx;
     size_t plane = k * b->planes_per_task;
-    size_t left = b->n_planes - plane;
-    size_t end = left < b->planes_per_task ? b->n_planes : plane + b->planes_per_task;
+    size_t end = plane + least(b->n_planes - plane, b->planes_per_task);
     uint32_t i = item_of_plane(b, plane);
-    for (; plane < end; plane++) {
+    while (plane < end) {
         while (plane >= b->first_plane[i + 1])
             i++;
-        write_plane(b, &b->items[i], plane - b->first_plane[i],
-                    b->first_plane[i + 1] - b->first_plane[i]);
+        size_t first = b->first_plane[i], planes = b->first_plane[i + 1] - first;
+        size_t n = least(least(end - plane, first + planes - plane), TOGETHER);
+        write_planes(b, &b->items[i], plane - first, n, planes);
+        plane += n;
     }
 }
 
@@ -185,7 +198,7 @@ enum tkv_status tkv_cpu_append_batched(struct tkv_device *dev, const struct tkv_
     enum tkv_status st = summed ? tkv_row_keys_set(&cpu->keys, geom) : TKV_OK;
     if (st != TKV_OK) return st;
 
-    size_t planes_per_task = TASK_BYTES / (bytes / planes + 1) + 1;
+    size_t planes_per_task = TASK_BYTES / (bytes / planes + 1) / TOGETHER * TOGETHER + TOGETHER;
     struct batch b = {geom, items, cpu, cpu->first_plane, n, planes, planes_per_task};
     if (bytes < HELPED_BYTES) {
         b.planes_per_task = planes;

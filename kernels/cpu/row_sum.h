@@ -20,12 +20,19 @@ uint64_t tkv_row_sum_plain(const void *row, const uint64_t *keys, size_t n);
 tkv_row_sum_fn tkv_row_sum_avx2(void);
 tkv_row_sum_fn tkv_row_sum_avx512(void);
 
+/* Four rows of n elements (whole groups), `step` bytes apart, by the same keys; NULL where that is
+ * not faster than one by one. */
+typedef void (*tkv_row_sum_four_fn)(const void *rows, size_t step, const uint64_t *keys, size_t n,
+                                    uint64_t *out);
+tkv_row_sum_four_fn tkv_row_sum_four(void);
+
 /* The keys of one geometry. Zeroed at start; one thread fills it, any reads. */
 struct tkv_row_keys {
     uint32_t heads, head_dim;
     size_t row_keys; /* of one head: its words, up to a whole group */
     uint64_t *keys;  /* [heads][row_keys] */
     tkv_row_sum_fn sum; /* the fastest that this machine runs */
+    tkv_row_sum_four_fn sum_four;
 };
 
 /* Makes it that of geom; cheap where it is already. TKV_ENOMEM leaves it empty. */
@@ -34,5 +41,9 @@ void tkv_row_keys_close(struct tkv_row_keys *k);
 
 /* A token's checksum, seed included: head h's row begins at rows + h * step (bytes). */
 uint64_t tkv_token_sum(const struct tkv_row_keys *k, const void *rows, size_t step);
+
+/* Those of one token in `planes` planes that follow each other, each n_kv_heads * step bytes. */
+void tkv_token_sums(const struct tkv_row_keys *k, const void *rows, size_t step, size_t planes,
+                    uint64_t *out);
 
 #endif

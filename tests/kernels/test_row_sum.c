@@ -37,6 +37,19 @@ static uint64_t naive(const struct tkv_geometry *g, const uint16_t *rows, size_t
     return sum;
 }
 
+/* One to nine planes in a row, as far as there are rows. */
+static void check_planes(const struct tkv_row_keys *k, const struct tkv_geometry *g,
+                         const uint16_t *rows)
+{
+    size_t plane = (size_t)g->n_kv_heads * g->head_dim;
+    for (size_t n = 1; n <= 9 && n * plane <= 4 * 600; n++) {
+        uint64_t sums[9];
+        tkv_token_sums(k, rows, g->head_dim * sizeof rows[0], n, sums);
+        for (size_t i = 0; i < n; i++)
+            ck_assert_uint_eq(sums[i], naive(g, rows + i * plane, g->head_dim));
+    }
+}
+
 START_TEST(tokens_add_up_as_defined)
 {
     static const uint32_t dims[] = {1, 2, 5, 15, 16, 17, 63, 64, 80, 128, 576};
@@ -50,6 +63,7 @@ START_TEST(tokens_add_up_as_defined)
         ck_assert_uint_eq(tkv_token_sum(&k, rows, dims[i] * sizeof rows[0]),
                           naive(&g, rows, dims[i]));
         ck_assert_uint_eq(tkv_token_sum(&k, rows, 600 * sizeof rows[0]), naive(&g, rows, 600));
+        check_planes(&k, &g, rows);
     }
     tkv_row_keys_close(&k);
 }
