@@ -1,5 +1,6 @@
-/* One decode step's append: batched, per item, and the floor of one contiguous copy of the same
- * bytes, all measured in the same run. Bytes are verified before anything is timed.
+/* One decode step's append: batched with and without checksums, per item, and the floor of one
+ * contiguous copy of the same bytes, all measured in the same run. Bytes are verified before
+ * anything is timed.
  *
  *   bench_append [--backend auto|cuda|cpu] [--tiny]
  *
@@ -34,6 +35,9 @@ struct bench {
     struct tkv_append_item *items;
     size_t cache_bytes, block_bytes; /* of one item */
     void *caches, *others, *rows;    /* others: what is verified against, and copied to */
+    uint64_t *sums;                  /* of all caches */
+    size_t sums_each;                /* of one cache, numbers */
+    bool summed, pinned;             /* rows are in staging memory */
 };
 
 typedef enum tkv_status (*step_fn)(struct bench *b, uint32_t step);
@@ -50,6 +54,7 @@ static void aim(struct bench *b, void *caches, uint32_t step)
     for (uint32_t i = 0; i < b->shape.m; i++) {
         b->items[i].cache = (char *)caches + i * b->cache_bytes;
         b->items[i].pos = step % CAPACITY_PER_TOKEN * b->shape.tokens;
+        b->items[i].sums = b->summed ? b->sums + i * b->sums_each : NULL;
     }
 }
 
@@ -57,6 +62,14 @@ static enum tkv_status step_batched(struct bench *b, uint32_t step)
 {
     aim(b, b->caches, step);
     return tkv_append_batched(b->dev, &b->geom, b->items, b->shape.m);
+}
+
+static enum tkv_status step_summed(struct bench *b, uint32_t step)
+{
+    b->summed = true;
+    enum tkv_status st = step_batched(b, step);
+    b->summed = false;
+    return st;
 }
 
 static enum tkv_status step_per_item(struct bench *b, uint32_t step)
@@ -100,7 +113,14 @@ static void open_shape(struct bench *b)
     size_t caches = b->cache_bytes * shape->m, rows = b->block_bytes * shape->m;
     check(tkv_scratch_alloc(b->dev, caches, &b->caches), "caches");
     check(tkv_scratch_alloc(b->dev, caches, &b->others), "other caches");
-    check(tkv_scratch_alloc(b->dev, rows, &b->rows), "rows");
+    b->sums_each = tkv_sum_offset(&b->geom, capacity, 0, 0);
+    void *sums = NULL;
+    check(tkv_scratch_alloc(b->dev, shape->m * b->sums_each * sizeof *b->sums, &sums), "sums");
+    b->sums = sums;
+    if (b->pinned)
+        check(tkv_staging_alloc(tkv_device_backend(b->dev), rows, &b->rows), "rows");
+    else
+        check(tkv_scratch_alloc(b->dev, rows, &b->rows), "rows");
     check(tkv_device_fill(b->dev, b->caches, 0, caches), "fill");
     check(tkv_device_fill(b->dev, b->others, 0, caches), "fill");
 
@@ -123,7 +143,12 @@ static void open_shape(struct bench *b)
 
 static void close_shape(struct bench *b)
 {
-    tkv_scratch_free(b->dev, b->rows);
+    size_t rows = b->block_bytes * b->shape.m;
+    if (b->pinned)
+        tkv_staging_free(tkv_device_backend(b->dev), b->rows, rows);
+    else
+        tkv_scratch_free(b->dev, b->rows);
+    tkv_scratch_free(b->dev, b->sums);
     tkv_scratch_free(b->dev, b->others);
     tkv_scratch_free(b->dev, b->caches);
     free(b->items);
@@ -133,7 +158,7 @@ static void verify(struct bench *b)
 {
     uint64_t mismatched = 0;
     for (uint32_t step = 0; step < CAPACITY_PER_TOKEN; step += 3) {
-        check(step_batched(b, step), "batched");
+        check(step_summed(b, step), "batched");
         check(step_per_item(b, step), "per item");
     }
     check(tkv_device_sync(b->dev), "sync");
@@ -173,18 +198,21 @@ static double measure(struct bench *b, step_fn fn, double round_us)
     return us[ROUNDS / 2];
 }
 
-static void bench_shape(struct tkv_device *dev, const struct shape *shape, double round_us)
+static void bench_shape(struct tkv_device *dev, const struct shape *shape, bool pinned,
+                        double round_us)
 {
-    struct bench b = {.dev = dev, .shape = *shape};
+    struct bench b = {.dev = dev, .shape = *shape, .pinned = pinned};
     open_shape(&b);
     verify(&b);
     double batched = measure(&b, step_batched, round_us);
+    double summed = measure(&b, step_summed, round_us);
     double one = measure(&b, step_per_item, round_us);
     double copy = measure(&b, step_copy, round_us);
     double gbps = 2.0 * (double)copied_bytes(&b) / batched / 1e3;
-    printf("%5u %4u %6u %5s %10.2f %11.1f %9.2f %8.2f %9.1f %8.1f\n", shape->m, shape->layers,
-           shape->tokens, tkv_dtype_word(shape->rows_dtype), batched, one, copy, batched / copy,
-           one / batched, gbps);
+    printf("%5u %4u %6u %5s %6s %9.2f %9.2f %11.1f %9.2f %7.2f %7.2f %8.1f %8.1f\n", shape->m,
+           shape->layers, shape->tokens, tkv_dtype_word(shape->rows_dtype),
+           pinned ? "pinned" : "device", batched, summed, one, copy, summed / batched,
+           batched / copy, one / batched, gbps);
     fflush(stdout);
     close_shape(&b);
 }
@@ -224,12 +252,15 @@ int main(int argc, char **argv)
     check(tkv_device_info(dev, &info), "info");
     printf("append of %d heads x %d, cache f16, on %s (%s); microseconds a step\n", HEADS, HEAD_DIM,
            tkv_backend_word(info.backend), info.name);
-    printf("    m    L tokens  from    batched    per item      copy  b/copy  one/b     GB/s\n");
+    printf("    m    L tokens  type   from   batched   +sums    per item      copy   +sums  b/copy"
+           "    one/b     GB/s\n");
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         bool small = shapes[i].m * shapes[i].layers * shapes[i].tokens <= 64;
         if (tiny && !small) continue;
         if (info.backend == TKV_BACKEND_CPU && shapes[i].m > 64) continue;
-        bench_shape(dev, &shapes[i], tiny ? 100 : 20000);
+        bench_shape(dev, &shapes[i], false, tiny ? 100 : 20000);
+        if (info.backend == TKV_BACKEND_CUDA)
+            bench_shape(dev, &shapes[i], true, tiny ? 100 : 20000);
     }
     tkv_device_close(dev);
     return 0;

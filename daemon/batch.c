@@ -3,6 +3,24 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "kernels/checksum.h"
+
+/* The checksums of an item from its source rows: what a broken variant of the append, which knows
+ * nothing of them, has to leave, too. */
+static enum tkv_status leave_checksums(struct tkv_device *dev, const struct tkv_geometry *geom,
+                                       const struct tkv_append_item *item)
+{
+    struct tkv_checksum_range rows = {.block = item->rows,
+                                      .dtype = item->rows_dtype,
+                                      .positions = item->tokens,
+                                      .tokens = item->tokens,
+                                      .layers = item->layer_end - item->layer_begin};
+    if (item->sums == NULL) return TKV_OK;
+    return tkv_checksums(dev, geom, &rows,
+                         item->sums + tkv_sum_offset(geom, item->pos, item->layer_begin, TKV_K),
+                         tkv_sums_each(geom));
+}
+
 /* The job's work: one launch. A flipped bit is damage after a right launch, so that it, too, is a
  * variant of its own. */
 static enum tkv_status run_batch(struct tkv_job *job, struct tkv_device *dev)
@@ -12,8 +30,9 @@ static enum tkv_status run_batch(struct tkv_job *job, struct tkv_device *dev)
     enum tkv_status st = b->plan.n == 0
                              ? tkv_append_batched(dev, geom, b->items, b->n)
                              : tkv_append_faulty(dev, geom, b->items, b->n, &b->plan, NULL);
-    if (st != TKV_OK) return st;
-    return tkv_device_sync(dev);
+    for (uint32_t i = 0; i < b->n && st == TKV_OK && b->plan.n > 0; i++)
+        st = leave_checksums(dev, geom, &b->items[i]);
+    return st == TKV_OK ? tkv_device_sync(dev) : st;
 }
 
 struct tkv_batch *tkv_batch_open(const struct tkv_model *model, uint32_t n, uint32_t n_blocks)

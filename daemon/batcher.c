@@ -260,10 +260,12 @@ static void complete_batch(struct tkv_job *job, void *arg)
         complete_op(core, b, op);
         op = next;
     }
-    if (job->status == TKV_OK)
+    if (job->status == TKV_OK) {
+        tkv_shadow_offer(core, b);
         tkv_journal_record(&core->journal, b);
-    else
+    } else {
         tkv_batch_unref(b);
+    }
 }
 
 /* --- batches ---------------------------------------------------------------------------------- */
@@ -292,7 +294,8 @@ static void put_items(struct tkv_batch *b, struct tkv_op *op)
                                                   .capacity = seq->capacity,
                                                   .layer_begin = op->layer_begin,
                                                   .layer_end = op->layer_end,
-                                                  .rows_dtype = op->dtype};
+                                                  .rows_dtype = op->dtype,
+                                                  .sums = tkv_cache_sums(seq->cache)};
         b->owners[b->n] = (struct tkv_item_owner){seq->id, seq->cache->generation};
         rows += bytes;
         b->bytes += bytes;

@@ -7,7 +7,7 @@
 static enum tkv_status run_alloc(struct tkv_job *job, struct tkv_device *dev)
 {
     struct tkv_cache *cache = (struct tkv_cache *)job;
-    return tkv_memory_alloc(dev, cache->bytes, &cache->mem);
+    return tkv_memory_alloc(dev, cache->size.all, &cache->mem);
 }
 
 static enum tkv_status run_release(struct tkv_job *job, struct tkv_device *dev)
@@ -17,12 +17,18 @@ static enum tkv_status run_release(struct tkv_job *job, struct tkv_device *dev)
     return TKV_OK;
 }
 
-struct tkv_cache *tkv_cache_open(size_t bytes, uint64_t generation)
+uint64_t *tkv_cache_sums(const struct tkv_cache *cache)
+{
+    if (cache->size.sums_at == 0) return NULL;
+    return (uint64_t *)(void *)((char *)cache->mem.ptr + cache->size.sums_at);
+}
+
+struct tkv_cache *tkv_cache_open(const struct tkv_cache_size *size, uint64_t generation)
 {
     struct tkv_cache *cache = calloc(1, sizeof *cache);
     if (cache == NULL) return NULL;
     cache->job.run = run_alloc;
-    cache->bytes = bytes;
+    cache->size = *size;
     cache->generation = generation;
     cache->refs = 1;
     return cache;

@@ -14,10 +14,19 @@ struct tkv_truncation {
     uint32_t len;
 };
 
+/* What a cache takes, bytes. The budget is for the planes, rounded up as the device maps them, so
+ * that it holds as many sequences as their shape says; checksums come on top, some 0.4 %. */
+struct tkv_cache_size {
+    size_t charged;
+    size_t all;     /* what is allocated */
+    size_t sums_at; /* where its checksums begin; 0: it has none */
+};
+
 struct tkv_cache {
     struct tkv_job job; /* first; the allocation, later the release */
     struct tkv_memory mem;
-    size_t bytes;        /* mapped bytes, what the budget is charged */
+    struct tkv_cache_size size;
+    bool damage_known;   /* the background scrub has said so already */
     uint64_t generation; /* unique for the life of the process */
     uint32_t refs;
     struct tkv_truncation truncations[TKV_TRUNCATIONS_MAX]; /* both members ascend */
@@ -25,9 +34,12 @@ struct tkv_cache {
     void *owner; /* whoever waits for the allocation */
 };
 
-/* A cache of `bytes` mapped bytes, one reference, no memory yet: the caller sets job.complete and
- * submits cache->job. NULL: out of memory. */
-struct tkv_cache *tkv_cache_open(size_t bytes, uint64_t generation);
+/* A cache of that size, one reference, no memory yet: the caller sets job.complete and submits
+ * cache->job. NULL: out of memory. */
+struct tkv_cache *tkv_cache_open(const struct tkv_cache_size *size, uint64_t generation);
+
+/* Its checksums [capacity][n_layers][2], device memory; NULL: it has none. */
+uint64_t *tkv_cache_sums(const struct tkv_cache *cache);
 
 /* Turns a cache with memory and no reference into the job that releases it; job.complete is the
  * caller's to set, and frees the struct with free(). */

@@ -157,6 +157,20 @@ static enum tkv_status take_text(struct loader *l, const config_setting_t *at, c
     return TKV_OK;
 }
 
+static enum tkv_status take_part(struct loader *l, const config_setting_t *at, const char *key,
+                                 const struct tkv_setting *s, void *base)
+{
+    char text[VALUE_MAX];
+    bool whole = config_setting_type(at) != CONFIG_TYPE_FLOAT;
+    double value = whole ? (double)config_setting_get_int64(at) : config_setting_get_float(at);
+    if (!(value >= 0 && value <= 1)) {
+        snprintf(text, sizeof text, "%g", value);
+        return fail_range(l, at, key, s, text);
+    }
+    tkv_setting_set(s, base, (uint64_t)(value * TKV_WHOLE + 0.5));
+    return TKV_OK;
+}
+
 /* Any setting but a list, into the struct at base. */
 static enum tkv_status take_value(struct loader *l, const config_setting_t *at, const char *key,
                                   const struct tkv_setting *s, void *base)
@@ -164,13 +178,15 @@ static enum tkv_status take_value(struct loader *l, const config_setting_t *at, 
     static const char *const wanted[] = {
         [TKV_SETTING_COUNT] = "a whole number", [TKV_SETTING_SIZE] = "a size such as \"64M\"",
         [TKV_SETTING_FLAG] = "true or false",   [TKV_SETTING_WORD] = "a word in quotes",
-        [TKV_SETTING_TEXT] = "text in quotes",
+        [TKV_SETTING_TEXT] = "text in quotes",  [TKV_SETTING_PART] = "a number from 0.0 to 1.0",
     };
     int type = config_setting_type(at);
     bool number = type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
     bool string = type == CONFIG_TYPE_STRING;
     if (number && (s->kind == TKV_SETTING_COUNT || s->kind == TKV_SETTING_SIZE))
         return take_number(l, at, key, s, base);
+    if ((number || type == CONFIG_TYPE_FLOAT) && s->kind == TKV_SETTING_PART)
+        return take_part(l, at, key, s, base);
     if (string && s->kind == TKV_SETTING_SIZE) return take_size(l, at, key, s, base);
     if (string && s->kind == TKV_SETTING_WORD) return take_word(l, at, key, s, base);
     if (string && s->kind == TKV_SETTING_TEXT) return take_text(l, at, key, s, base);

@@ -12,7 +12,7 @@
 #include "daemon/sequences.h"
 #include "kernels/device.h"
 
-enum { TKV_LISTEN_MAX = 16, TKV_MODELS_MAX = 64 };
+enum { TKV_LISTEN_MAX = 16, TKV_MODELS_MAX = 64, TKV_WHOLE = 1000000 /* millionths */ };
 
 #define TKV_LISTEN_DEFAULT \
     "unix:/run/truekv/truekv.sock" /* where neither file nor option has one */
@@ -38,6 +38,10 @@ struct tkv_config {
     uint32_t limits_device_ms;    /* a job that takes longer means that the device hangs */
     uint64_t debug_scratch_bytes; /* verification's scratch memory, where a request names none */
     bool debug_allow_fault_injection;
+    uint32_t shadow_sample; /* millionths of the batches */
+    enum { TKV_DIVERGENCE_LOG, TKV_DIVERGENCE_LATCH } shadow_on_divergence;
+    bool scrub_checksums;
+    uint64_t scrub_bytes_per_second; /* in the background; 0: not */
     enum tkv_log_level log_level;
 };
 

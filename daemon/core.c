@@ -25,7 +25,7 @@ static enum tkv_status open_checker(struct tkv_core *core, void (*wake)(void *ar
     struct tkv_device *dev;
     enum tkv_status st = tkv_device_open(&dev, core->device.backend, core->device.ordinal, NULL);
     if (st != TKV_OK) return st;
-    st = tkv_engine_open(&core->checker, dev, wake, arg);
+    st = tkv_engine_open(&core->checker, dev, true, wake, arg);
     if (st != TKV_OK) tkv_device_close(dev);
     return st;
 }
@@ -36,13 +36,17 @@ static enum tkv_status open_parts(struct tkv_core *core, struct tkv_device *dev)
     enum tkv_status st = tkv_device_info(dev, &core->device);
     if (st != TKV_OK) return st;
     if (!tkv_memory_mapped(dev, 1, &core->granularity)) return TKV_EINTERNAL;
+    /* A verification under load holds a journal's worth of blocks beside the journal itself; they
+     * are kept for the next one, since allocating pinned memory takes milliseconds. */
     st = tkv_staging_pool_open(&core->pool, core->device.backend, cfg->limits_staging_bytes,
-                               cfg->limits_staging_bytes / 4 + cfg->journal_bytes / 4);
+                               cfg->limits_staging_bytes / 4 + cfg->journal_bytes);
     if (st != TKV_OK) return st;
     st = tkv_sequences_open(&core->sequences, cfg->limits_max_sequences);
     if (st != TKV_OK) return st;
     tkv_leases_init(&core->leases);
     tkv_journal_init(&core->journal, cfg->journal_bytes);
+    tkv_shadow_init(core);
+    tkv_scrub_init(core);
     core->budget = budget_of(core);
     tkv_stat_set(&core->stats.memory_budget_bytes, core->budget);
     return TKV_OK;
@@ -59,7 +63,7 @@ enum tkv_status tkv_core_open(struct tkv_core **out, const struct tkv_config *co
     if (st != TKV_OK) goto fail_parts;
     st = open_checker(core, wake, arg);
     if (st != TKV_OK) goto fail_parts;
-    st = tkv_engine_open(&core->engine, dev, wake, arg);
+    st = tkv_engine_open(&core->engine, dev, false, wake, arg);
     if (st != TKV_OK) goto fail_checker;
     *out = core;
     return TKV_OK;
@@ -74,12 +78,18 @@ fail_dev:
     return st;
 }
 
-static void wait_for_releases(struct tkv_core *core)
+static bool something_runs(const struct tkv_core *core)
 {
-    while (core->caches_leaving > 0 || core->under_way > 0) {
+    return core->caches_leaving > 0 || core->under_way > 0 || core->checker_busy ||
+           tkv_scrub_busy(core);
+}
+
+static void wait_for_all(struct tkv_core *core)
+{
+    while (something_runs(core)) {
         tkv_core_poll(core);
         struct timespec pause = {.tv_nsec = 200000};
-        if (core->caches_leaving > 0 || core->under_way > 0) nanosleep(&pause, NULL);
+        if (something_runs(core)) nanosleep(&pause, NULL);
     }
 }
 
@@ -88,9 +98,11 @@ void tkv_core_close(struct tkv_core *core)
     struct tkv_sequence *seq;
     if (core == NULL) return;
     assert(core->waiting.head == NULL && core->gathering.head == NULL);
+    tkv_shadow_close(core);
     for (size_t slot = 0; (seq = tkv_sequences_next(core->sequences, &slot)) != NULL;)
         tkv_core_free_sequence(core, seq);
-    wait_for_releases(core);
+    wait_for_all(core);
+    tkv_shadow_close(core);
     tkv_engine_close(core->engine);
     tkv_engine_close(core->checker);
     tkv_journal_close(&core->journal);
@@ -156,7 +168,8 @@ static void leave(struct tkv_core *core, struct tkv_op *op)
 
 static bool only_looks(const struct tkv_op *op)
 {
-    return op->method == TKV_METHOD_DEBUG_VERIFY || op->method == TKV_METHOD_DEBUG_SELFTEST;
+    return op->method == TKV_METHOD_DEBUG_VERIFY || op->method == TKV_METHOD_DEBUG_SELFTEST ||
+           op->method == TKV_METHOD_DEBUG_SCRUB;
 }
 
 bool tkv_core_is_oldest(const struct tkv_op *op)
@@ -285,6 +298,8 @@ static void run(struct tkv_core *core, struct tkv_op *op)
     case TKV_METHOD_SEQ_LIST: tkv_run_list(core, op); return;
     case TKV_METHOD_SEQ_READ: tkv_run_read(core, op); return;
     case TKV_METHOD_DEBUG_VERIFY: tkv_run_verify(core, op); return;
+    case TKV_METHOD_DEBUG_LAST: tkv_run_last(core, op); return;
+    case TKV_METHOD_DEBUG_SCRUB: tkv_run_scrub(core, op); return;
     case TKV_METHOD_DEBUG_SELFTEST: tkv_run_selftest(core, op); return;
     case TKV_METHOD_DEBUG_INJECT: tkv_run_inject(core, op); return;
     default: assert(!"a method that the core serves");
@@ -462,14 +477,19 @@ void tkv_core_turn(struct tkv_core *core)
     if (core->waiting.head != NULL) run_waiting(core);
     tkv_batcher_flush(core);
     tkv_verify_next(core);
+    tkv_scrub_turn(core);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
 }
 
 uint64_t tkv_core_deadline_us(const struct tkv_core *core)
 {
-    uint64_t batch = tkv_batcher_deadline_us(core);
     uint64_t lease = tkv_leases_deadline_ms(&core->leases);
     lease = lease < UINT64_MAX / 1000 ? lease * 1000 : UINT64_MAX;
-    return batch < lease ? batch : lease;
+    return earlier(earlier(tkv_batcher_deadline_us(core), lease), tkv_scrub_deadline_us(core));
 }
 
 void tkv_core_drain(struct tkv_core *core)
@@ -508,10 +528,24 @@ bool tkv_core_failed(struct tkv_core *core)
     return core->lost;
 }
 
+bool tkv_core_healthy(struct tkv_core *core)
+{
+    return !tkv_core_failed(core) && tkv_stat_get(&core->stats.health_latched) == 0;
+}
+
+void tkv_core_diverged(struct tkv_core *core)
+{
+    if (core->config->shadow_on_divergence != TKV_DIVERGENCE_LATCH) return;
+    if (tkv_stat_get(&core->stats.health_latched) == 0)
+        tkv_log(TKV_LOG_ERROR, "health_latched", "why=\"shadow.on_divergence is latch\"");
+    tkv_stat_set(&core->stats.health_latched, 1);
+}
+
 struct tkv_stats *tkv_core_stats(struct tkv_core *core)
 {
     tkv_stat_set(&core->stats.sequences_live, tkv_sequences_count(core->sequences));
     tkv_stat_set(&core->stats.memory_cache_bytes, core->cache_bytes);
+    tkv_stat_set(&core->stats.memory_checksum_bytes, core->checksum_bytes);
     tkv_stat_set(&core->stats.memory_staging_bytes, tkv_staging_used(core->pool));
     tkv_stat_set(&core->stats.batch_in_flight, core->in_flight);
     tkv_stat_set(&core->stats.queue_gathering, core->gathering_items);

@@ -35,7 +35,7 @@ struct tkv_append_target {
 };
 
 /* One operation. The edge fills the first part and keeps the whole until done. The method must be
- * one of seq.create, append, truncate, free, info, list, read, debug.verify, selftest, inject. */
+ * one of seq.create, append, truncate, free, info, list, read, and of debug.*. */
 struct tkv_op {
     const struct tkv_request *request; /* borrowed; error.status is TKV_OK */
     struct tkv_client *client;         /* NULL: nobody (any more) */
@@ -67,6 +67,8 @@ struct tkv_op {
             size_t bytes;
         } read;
         struct tkv_verify_report *verify;
+        struct tkv_last_report last;
+        struct tkv_scrub_report *scrub;
         struct tkv_selftest_report *selftest;
         struct {
             const char *faults[32];
@@ -125,6 +127,10 @@ bool tkv_core_idle(const struct tkv_core *core);
 /* Whether the device is lost (or hangs): everything is answered TKV_EDEVICE, the process must exit.
  */
 bool tkv_core_failed(struct tkv_core *core);
+
+/* Whether clients may rely on it: the device has not failed, and no divergence has latched health
+ * (shadow.on_divergence). */
+bool tkv_core_healthy(struct tkv_core *core);
 
 struct tkv_stats *tkv_core_stats(struct tkv_core *core);
 

@@ -9,6 +9,8 @@
 #include "daemon/engine.h"
 #include "daemon/journal.h"
 #include "daemon/leases.h"
+#include "daemon/scrub.h"
+#include "daemon/shadow.h"
 
 enum { TKV_ARMED_MAX = 16 };
 
@@ -34,9 +36,12 @@ struct tkv_core {
     struct tkv_journal journal;
     struct tkv_stats stats;
 
-    struct tkv_op_list waiting;     /* for an earlier operation on a sequence */
-    struct tkv_op_list verifying;   /* verifications, the first one perhaps at work */
-    bool checker_busy;              /* it is */
+    struct tkv_op_list waiting;   /* for an earlier operation on a sequence */
+    struct tkv_op_list verifying; /* verifications, the first one perhaps at work */
+    bool checker_busy;            /* it is, or a batch of shadow mode */
+    struct tkv_op_list scrubbing; /* requests to scrub, but for the one at work */
+    struct tkv_shadow shadow;
+    struct tkv_scrub scrub;
     struct tkv_op *oldest, *newest; /* operations under way, in order of submission */
     size_t under_way;               /* how many */
     size_t caches_leaving;          /* releases under way */
@@ -55,6 +60,7 @@ struct tkv_core {
 
     uint64_t newest_generation;
     uint64_t budget, cache_bytes;
+    uint64_t checksum_bytes; /* on top of the budget */
     bool draining;
     struct tkv_suspicion suspicions[2]; /* of the engine, of the checker */
     bool lost; /* the device hangs, or failed outside of a job: it is not trusted any more */
@@ -76,6 +82,13 @@ bool tkv_core_is_oldest(const struct tkv_op *op);
 
 /* Starts the verification that is next, where it may. */
 void tkv_verify_next(struct tkv_core *core);
+
+/* Verifies one completed batch for shadow mode; takes over the reference. False: it could not
+ * start. The checker is not busy. */
+bool tkv_verify_batch(struct tkv_core *core, struct tkv_batch *batch);
+
+/* A divergence found in passing: latches health, where that is asked for. */
+void tkv_core_diverged(struct tkv_core *core);
 
 /* The LIVE sequence of an id, or NULL. */
 struct tkv_sequence *tkv_core_live(struct tkv_core *core, uint64_t id);
@@ -101,6 +114,8 @@ void tkv_run_info(struct tkv_core *core, struct tkv_op *op);
 void tkv_run_list(struct tkv_core *core, struct tkv_op *op);
 void tkv_run_read(struct tkv_core *core, struct tkv_op *op);
 void tkv_run_verify(struct tkv_core *core, struct tkv_op *op);   /* verify.c */
+void tkv_run_last(struct tkv_core *core, struct tkv_op *op);     /* shadow.c */
+void tkv_run_scrub(struct tkv_core *core, struct tkv_op *op);    /* scrub.c */
 void tkv_run_selftest(struct tkv_core *core, struct tkv_op *op); /* selftest.c */
 void tkv_run_inject(struct tkv_core *core, struct tkv_op *op);
 

@@ -4,6 +4,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -19,6 +22,7 @@ struct tkv_engine {
     pthread_cond_t work;     /* todo is not empty, or stop */
     struct queue todo, done; /* under lock */
     bool stop;               /* under lock */
+    bool background;
     void (*wake)(void *arg);
     void *arg;
     atomic_bool failed;
@@ -77,21 +81,31 @@ static void run_job(struct tkv_engine *e, struct tkv_job *job)
     hand_back(e, job);
 }
 
+/* Of this thread only, on Linux; threads started by it inherit it. */
+static void step_back(void)
+{
+    const int nice = 10;
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), nice);
+    (void)prctl(PR_SET_TIMERSLACK, 1000UL); /* ns: it often sleeps for some microseconds */
+}
+
 static void *engine_main(void *arg)
 {
     struct tkv_engine *e = arg;
     struct tkv_job *job;
+    if (e->background) step_back();
     while ((job = next_job(e)) != NULL)
         run_job(e, job);
     return NULL;
 }
 
-enum tkv_status tkv_engine_open(struct tkv_engine **out, struct tkv_device *dev,
+enum tkv_status tkv_engine_open(struct tkv_engine **out, struct tkv_device *dev, bool background,
                                 void (*wake)(void *arg), void *arg)
 {
     struct tkv_engine *e = calloc(1, sizeof *e);
     if (e == NULL) return TKV_ENOMEM;
     e->dev = dev;
+    e->background = background;
     e->wake = wake;
     e->arg = arg;
     pthread_mutex_init(&e->lock, NULL);

@@ -26,10 +26,11 @@ struct tkv_job {
     struct tkv_job *next;
 };
 
-/* Starts the thread. dev is the engine's until close, which closes it. wake(arg) is called on the
+/* Starts the thread; background: one that lets others have the CPU first, as do the threads that
+ * its device starts. dev is the engine's until close, which closes it. wake(arg) is called on the
  * engine thread when finished jobs begin to wait; it must only make the loop call
  * tkv_engine_done(). TKV_ENOMEM: dev stays the caller's. */
-enum tkv_status tkv_engine_open(struct tkv_engine **out, struct tkv_device *dev,
+enum tkv_status tkv_engine_open(struct tkv_engine **out, struct tkv_device *dev, bool background,
                                 void (*wake)(void *arg), void *arg);
 
 /* Runs what is queued, stops the thread, closes the device. Finished jobs have all been taken. */

@@ -47,7 +47,7 @@ static void put_info(struct tkv_json *j, const struct tkv_server *server, const 
                    .memory_budget_bytes =
                        tkv_stat_get(&tkv_core_stats(server->core)->memory_budget_bytes)},
         .uptime_s = uptime_s(server),
-        .healthy = !tkv_core_failed(server->core),
+        .healthy = tkv_core_healthy(server->core),
     };
     tkv_put_server_info(j, &info);
 }
@@ -165,6 +165,16 @@ static void put_verify(struct tkv_json *j, const struct tkv_server *server, cons
     tkv_put_verify(j, op->result.verify);
 }
 
+static void put_last(struct tkv_json *j, const struct tkv_server *server, const struct tkv_op *op)
+{
+    tkv_put_last(j, &op->result.last);
+}
+
+static void put_scrub(struct tkv_json *j, const struct tkv_server *server, const struct tkv_op *op)
+{
+    tkv_put_scrub(j, op->result.scrub);
+}
+
 static void put_selftest(struct tkv_json *j, const struct tkv_server *server,
                          const struct tkv_op *op)
 {
@@ -189,6 +199,8 @@ static const struct tkv_handler handlers[TKV_METHOD_COUNT] = {
     [TKV_METHOD_SEQ_READ] = {TKV_PLACE_CORE, put_read},
     [TKV_METHOD_SEQ_EXPORT] = {TKV_PLACE_NONE, NULL},
     [TKV_METHOD_DEBUG_VERIFY] = {TKV_PLACE_CORE, put_verify},
+    [TKV_METHOD_DEBUG_LAST] = {TKV_PLACE_CORE, put_last},
+    [TKV_METHOD_DEBUG_SCRUB] = {TKV_PLACE_CORE, put_scrub},
     [TKV_METHOD_DEBUG_SELFTEST] = {TKV_PLACE_CORE, put_selftest},
     [TKV_METHOD_DEBUG_INJECT] = {TKV_PLACE_CORE, put_armed},
     [TKV_METHOD_REGION_REGISTER] = {TKV_PLACE_NONE, NULL},

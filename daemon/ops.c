@@ -35,15 +35,18 @@ static const struct tkv_model *find_model(const struct tkv_config *cfg, const ch
     return NULL;
 }
 
-/* What a cache is charged: its bytes, rounded up as the device maps them. */
-static bool charged_bytes(const struct tkv_core *core, const struct tkv_geometry *geom,
-                          uint32_t capacity, size_t *out)
+/* What a cache takes; false on overflow. */
+static bool cache_size(const struct tkv_core *core, const struct tkv_geometry *geom,
+                       uint32_t capacity, struct tkv_cache_size *out)
 {
     size_t bytes;
+    *out = (struct tkv_cache_size){0};
     if (!tkv_cache_bytes(geom, capacity, &bytes)) return false;
+    out->all = bytes;
     if (!tkv_add(bytes, core->granularity - 1, &bytes)) return false;
-    *out = bytes / core->granularity * core->granularity;
-    return true;
+    out->charged = bytes / core->granularity * core->granularity;
+    return !core->config->scrub_checksums ||
+           tkv_summed_cache_bytes(geom, capacity, &out->sums_at, &out->all);
 }
 
 static void fail_for_memory(struct tkv_core *core, struct tkv_op *op, size_t needed)
@@ -59,7 +62,7 @@ static void fail_for_memory(struct tkv_core *core, struct tkv_op *op, size_t nee
 
 /* Everything that can be wrong with a create before it touches anything. */
 static bool create_is_fine(struct tkv_core *core, struct tkv_op *op, const struct tkv_model **model,
-                           uint32_t *capacity, size_t *bytes)
+                           uint32_t *capacity, struct tkv_cache_size *size)
 {
     const struct tkv_seq_create *p = &op->request->params.seq_create;
     *model = find_model(core->config, p->model);
@@ -81,9 +84,9 @@ static bool create_is_fine(struct tkv_core *core, struct tkv_op *op, const struc
         tkv_core_finish(core, op);
         return false;
     }
-    if (!charged_bytes(core, &(*model)->geom, *capacity, bytes)) *bytes = SIZE_MAX;
-    if (*bytes > core->budget - core->cache_bytes) {
-        fail_for_memory(core, op, *bytes);
+    if (!cache_size(core, &(*model)->geom, *capacity, size)) size->charged = SIZE_MAX;
+    if (size->charged > core->budget - core->cache_bytes) {
+        fail_for_memory(core, op, size->charged);
         return false;
     }
     return true;
@@ -120,7 +123,7 @@ static void create_failed(struct tkv_core *core, struct tkv_op *op, struct tkv_s
                           struct tkv_cache *cache)
 {
     enum tkv_status st = cache->job.status;
-    size_t bytes = cache->bytes;
+    size_t bytes = cache->size.charged;
     core->cache_bytes -= bytes;
     free(cache);
     tkv_sequence_move(core->sequences, seq, TKV_SEQUENCE_ABSENT);
@@ -160,7 +163,8 @@ static void complete_create(struct tkv_job *job, void *arg)
     if (p->free_on_disconnect && op->client != NULL) own_by_client(seq, op->client);
     bool orphan = p->free_on_disconnect && op->client == NULL;
     op->result.created = (struct tkv_created){seq->id, seq->model->name, seq->capacity,
-                                              cache->mem.bytes, core->device.ordinal};
+                                              cache->size.charged, core->device.ordinal};
+    core->checksum_bytes += cache->mem.bytes - cache->size.charged;
     tkv_core_finish(core, op);
     if (orphan) tkv_core_free_later(core, seq, &core->stats.sequences_disconnected);
 }
@@ -188,14 +192,14 @@ void tkv_run_create(struct tkv_core *core, struct tkv_op *op)
 {
     const struct tkv_model *model;
     uint32_t capacity;
-    size_t bytes;
-    if (!create_is_fine(core, op, &model, &capacity, &bytes)) return;
+    struct tkv_cache_size size;
+    if (!create_is_fine(core, op, &model, &capacity, &size)) return;
     if (!op->request->params.seq_create.seq.given) {
         op->seq = tkv_sequences_fresh_id(core->sequences);
         op->seqs = &op->seq; /* named from here on */
         op->n_seqs = 1;
     }
-    struct tkv_cache *cache = tkv_cache_open(bytes, core->newest_generation + 1);
+    struct tkv_cache *cache = tkv_cache_open(&size, core->newest_generation + 1);
     struct tkv_sequence *seq = cache != NULL ? fresh_entry(core, op, model, capacity) : NULL;
     if (seq == NULL) {
         free(cache);
@@ -203,7 +207,7 @@ void tkv_run_create(struct tkv_core *core, struct tkv_op *op)
         return;
     }
     core->newest_generation++;
-    core->cache_bytes += bytes;
+    core->cache_bytes += size.charged;
     tkv_sequence_move(core->sequences, seq, TKV_SEQUENCE_CREATING);
     cache->owner = op;
     cache->job.complete = complete_create;
@@ -224,7 +228,8 @@ void tkv_core_cache_unref(struct tkv_core *core, struct tkv_cache *cache)
     assert(cache->refs > 0);
     if (--cache->refs > 0) return;
     /* the engine works in order: whatever is allocated from now on finds this memory free */
-    core->cache_bytes -= cache->bytes;
+    core->cache_bytes -= cache->size.charged;
+    core->checksum_bytes -= cache->mem.bytes - cache->size.charged;
     core->caches_leaving++;
     struct tkv_job *job = tkv_cache_release_job(cache);
     job->complete = complete_release;
@@ -318,7 +323,7 @@ static struct tkv_seq_state state_of(const struct tkv_core *core, const struct t
         .len = tkv_sequence_len(seq),
         .layer_lens = tkv_lens_equal(seq->committed, 0, n_layers, &same) ? NULL : seq->committed,
         .n_layers = n_layers,
-        .bytes = seq->cache->mem.bytes,
+        .bytes = seq->cache->size.charged,
         .device = core->device.ordinal,
         .idle_ms = now > seq->named_ms ? now - seq->named_ms : 0,
         .appends = seq->appends,

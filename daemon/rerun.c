@@ -18,7 +18,6 @@ static enum tkv_status run_range(struct rerun_run *run, struct part part)
         tkv_part_close(&part);
         return st;
     }
-    run->r->needed_bytes = tkv_part_bytes(&part);
     tkv_part_close(&part);
     struct part half = part, rest = part;
     if (part.layer_end - part.layer_begin > 1) {
@@ -98,18 +97,37 @@ static enum tkv_status check_batch(struct rerun_run *run, uint32_t at)
     return st;
 }
 
+/* The smallest part of every item: what scratch memory must hold for all of them. */
+static size_t needed_for_all(struct rerun_run *run)
+{
+    size_t needed = 0;
+    for (uint32_t at = 0; at < run->r->n_batches; at++) {
+        const struct tkv_batch *b = run->r->batches[at];
+        for (uint32_t i = 0; i < b->n; i++) {
+            uint32_t layer = b->items[i].layer_begin;
+            struct part part = {.batch = at, .first = i, .n = 1, .layer_begin = layer};
+            part.layer_end = layer + 1;
+            if (tkv_part_measure(run, &part) && tkv_part_bytes(&part) > needed)
+                needed = tkv_part_bytes(&part);
+            tkv_part_close(&part);
+        }
+    }
+    return needed;
+}
+
 enum tkv_status tkv_rerun_all(struct tkv_rerun *rerun)
 {
     struct rerun_run run = {.r = rerun, .indexed = SIZE_MAX};
+    run.uploads = tkv_device_backend(rerun->dev) == TKV_BACKEND_CUDA;
     void *scratch = NULL;
     enum tkv_status st = TKV_OK;
     if (rerun->n_batches == 0) return TKV_OK;
-    st = tkv_scratch_alloc(rerun->dev, rerun->scratch_bytes, &scratch);
+    st = tkv_scratch_kept(rerun->dev, rerun->scratch_bytes, &scratch);
     if (st != TKV_OK) return st;
     run.scratch = scratch;
     for (uint32_t b = 0; b < rerun->n_batches && st == TKV_OK; b++)
         st = check_batch(&run, b);
-    tkv_scratch_free(rerun->dev, scratch);
+    if (st == TKV_EINVAL) rerun->needed_bytes = needed_for_all(&run);
     tkv_row_index_close(run.batch_index);
     tkv_row_index_close(run.all_index);
     free(run.host);

@@ -1,5 +1,6 @@
-/* rerun_impl.h - shared by rerun.c (the ways and their order) and rerun_part.c (one part of one
- * batch). */
+/* rerun_impl.h - shared by rerun.c (the ways and their order), rerun_part.c (one part of one
+ * batch), rerun_move.c (its bytes on their way), rerun_live.c (the third way) and rerun_explain.c
+ * (findings). */
 #ifndef TKV_DAEMON_RERUN_IMPL_H
 #define TKV_DAEMON_RERUN_IMPL_H
 
@@ -14,10 +15,11 @@ struct part_item {
     uint32_t first_layer;                 /* layer 0 of the scratch cache */
     size_t plane_bytes, offset;           /* of the scratch cache */
     size_t live_plane_bytes, live_offset; /* of the gathered written rows */
+    size_t rows_bytes, rows_offset;       /* of the source rows */
 };
 
 /* Items [first, first + n) and layers [layer_begin, layer_end) of one batch, as far as they have
- * them. Scratch memory: expected | other | live expected | live other. */
+ * them. Scratch memory: see enum part_side. */
 struct part {
     uint32_t batch, first, n;
     uint32_t layer_begin, layer_end;
@@ -25,12 +27,24 @@ struct part {
     struct part_item *items;
     uint32_t n_items;
     size_t span, live_span; /* bytes of one scratch side, of one live side */
+    size_t rows_span;       /* of source rows, where they are uploaded */
+};
+
+/* Regions of the scratch memory, in this order: both ways' caches, the written rows of the expected
+ * ones and of the live ones, the source rows. */
+enum part_side {
+    TKV_SIDE_EXPECTED,
+    TKV_SIDE_OTHER,
+    TKV_SIDE_EXPECTED_LIVE,
+    TKV_SIDE_LIVE,
+    TKV_SIDE_ROWS
 };
 
 /* One verification's own memory, beside the public part. */
 struct rerun_run {
     struct tkv_rerun *r;
     uint8_t *scratch; /* device memory, r->scratch_bytes */
+    bool uploads;     /* rows are better read from device memory: they are read twice */
     uint8_t *host;    /* two or three planes */
     size_t host_bytes;
     uint64_t *counts;
@@ -49,12 +63,24 @@ bool tkv_part_measure(struct rerun_run *run, struct part *part);
 void tkv_part_close(struct part *part);
 size_t tkv_part_bytes(const struct part *part);
 
+/* Where a region begins. */
+uint8_t *tkv_part_side(const struct rerun_run *run, const struct part *part, enum part_side side);
+
+/* rerun_move.c. Upload points the items at their rows' copies. Read_live goes through the engine.
+ */
+enum tkv_status tkv_part_upload(struct rerun_run *run, struct part *part);
+enum tkv_status tkv_part_gather(struct rerun_run *run, const struct part *part);
+enum tkv_status tkv_part_read_live(struct rerun_run *run, const struct part *part);
+
+/* The rows that the batched re-run wrote where the item's belong, of one plane, to host memory. */
+enum tkv_status tkv_part_fetch_batched(struct rerun_run *run, const struct part *part,
+                                       const struct part_item *p, size_t plane, uint8_t *to);
+
+/* Lets appends go first, for a while; tells the checker of progress. */
+void tkv_part_make_way(struct rerun_run *run);
+
 /* Runs a measured part that fits the scratch memory. */
 enum tkv_status tkv_part_run(struct rerun_run *run, struct part *part);
-
-/* The two sides of scratch memory: per item, batched. */
-uint8_t *tkv_part_expected(const struct rerun_run *run);
-uint8_t *tkv_part_other(const struct rerun_run *run, const struct part *part);
 
 /* Differing bytes, in *out; bytes is a multiple of PIECE. */
 enum tkv_status tkv_part_differing(struct rerun_run *run, const uint8_t *a, const uint8_t *b,

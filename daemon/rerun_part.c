@@ -29,6 +29,7 @@ static void set_window(const struct part *part, const struct tkv_append_item *it
     out->first_layer = begin;
     out->item = *item;
     out->item.cache = NULL;
+    out->item.sums = NULL; /* the live cache's */
     out->item.pos = before;
     out->item.capacity = before + item->tokens + after;
     out->item.layer_begin = 0;
@@ -47,6 +48,8 @@ static bool measure_item(struct rerun_run *run, const struct part *part, uint32_
     out->index = index;
     size_t skipped = tkv_plane_offset(g, item->tokens, out->first_layer - item->layer_begin, TKV_K);
     out->item.rows = (const uint8_t *)item->rows + skipped * tkv_dtype_size(item->rows_dtype);
+    out->rows_bytes = tkv_plane_offset(g, item->tokens, out->item.layer_end, TKV_K) *
+                      tkv_dtype_size(item->rows_dtype);
     out->plane_bytes = tkv_plane_elements(g, out->item.capacity) * element;
     out->live_plane_bytes = tkv_plane_elements(g, item->tokens) * element;
     size_t planes = (size_t)out->item.layer_end * TKV_KV;
@@ -66,6 +69,7 @@ bool tkv_part_measure(struct rerun_run *run, struct part *part)
     part->n_items = 0;
     part->span = GUARD_BYTES;
     part->live_span = 0;
+    part->rows_span = 0;
     for (uint32_t i = part->first; i < part->first + part->n; i++) {
         const struct tkv_append_item *item = &b->items[i];
         size_t bytes, live_bytes;
@@ -74,8 +78,10 @@ bool tkv_part_measure(struct rerun_run *run, struct part *part)
         if (!measure_item(run, part, i, p, &bytes, &live_bytes)) return false;
         p->offset = part->span;
         p->live_offset = part->live_span;
+        p->rows_offset = part->rows_span;
         part->span += round_up(bytes, GUARD_BYTES) + GUARD_BYTES;
         part->live_span += round_up(live_bytes, GUARD_BYTES);
+        if (run->uploads) part->rows_span += round_up(p->rows_bytes, GUARD_BYTES);
     }
     part->span = round_up(part->span, PIECE);
     part->live_span = round_up(part->live_span, PIECE);
@@ -90,19 +96,21 @@ void tkv_part_close(struct part *part)
 
 size_t tkv_part_bytes(const struct part *part)
 {
-    return 2 * (part->span + part->live_span);
+    return 2 * (part->span + part->live_span) + part->rows_span;
 }
 
 /* --- the two re-runs -------------------------------------------------------------------------- */
 
-uint8_t *tkv_part_expected(const struct rerun_run *run)
+uint8_t *tkv_part_side(const struct rerun_run *run, const struct part *part, enum part_side side)
 {
-    return run->scratch;
-}
-
-uint8_t *tkv_part_other(const struct rerun_run *run, const struct part *part)
-{
-    return run->scratch + part->span;
+    uint8_t *at = run->scratch;
+    switch (side) {
+    case TKV_SIDE_EXPECTED: return at;
+    case TKV_SIDE_OTHER: return at + part->span;
+    case TKV_SIDE_EXPECTED_LIVE: return at + 2 * part->span;
+    case TKV_SIDE_LIVE: return at + 2 * part->span + part->live_span;
+    default: return at + 2 * (part->span + part->live_span);
+    }
 }
 
 static struct tkv_geometry scratch_geometry(const struct rerun_run *run, const struct part *part)
@@ -118,11 +126,8 @@ static enum tkv_status run_per_item(struct rerun_run *run, const struct part *pa
     enum tkv_status st = TKV_OK;
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
         struct tkv_append_item item = part->items[i].item;
-        item.cache = tkv_part_expected(run) + part->items[i].offset;
-        for (uint32_t l = 0; l < item.layer_end && st == TKV_OK; l++) {
-            st = tkv_append_one(run->r->dev, &g, &item, l, TKV_K);
-            if (st == TKV_OK) st = tkv_append_one(run->r->dev, &g, &item, l, TKV_V);
-        }
+        item.cache = tkv_part_side(run, part, TKV_SIDE_EXPECTED) + part->items[i].offset;
+        st = tkv_append_each(run->r->dev, &g, &item);
     }
     return st;
 }
@@ -151,7 +156,7 @@ static enum tkv_status run_batched(struct rerun_run *run, const struct part *par
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
         const struct part_item *p = &part->items[i];
         items[i] = p->item;
-        items[i].cache = tkv_part_other(run, part) + p->offset;
+        items[i].cache = tkv_part_side(run, part, TKV_SIDE_OTHER) + p->offset;
         places[i] = (struct tkv_fault_place){p->index, p->first_layer};
     }
     if (st == TKV_OK)
@@ -283,7 +288,8 @@ static enum tkv_status report_guard(struct rerun_run *run, const struct part *pa
 static enum tkv_status compare_paths(struct rerun_run *run, const struct part *part)
 {
     uint64_t differing;
-    const uint8_t *expected = tkv_part_expected(run), *other = tkv_part_other(run, part);
+    const uint8_t *expected = tkv_part_side(run, part, TKV_SIDE_EXPECTED);
+    const uint8_t *other = tkv_part_side(run, part, TKV_SIDE_OTHER);
     enum tkv_status st = tkv_part_differing(run, expected, other, part->span, &differing);
     if (st != TKV_OK || differing == 0) return st;
     uint64_t inside = 0;
@@ -296,8 +302,9 @@ static enum tkv_status compare_paths(struct rerun_run *run, const struct part *p
 
 enum tkv_status tkv_part_run(struct rerun_run *run, struct part *part)
 {
-    tkv_engine_progress(run->r->checker);
-    enum tkv_status st = run_both(run, part);
+    tkv_part_make_way(run);
+    enum tkv_status st = run->uploads ? tkv_part_upload(run, part) : TKV_OK;
+    if (st == TKV_OK) st = run_both(run, part);
     if (st == TKV_OK) st = compare_paths(run, part);
     if (st == TKV_OK) st = tkv_part_live(run, part);
     return st;

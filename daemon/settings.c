@@ -19,10 +19,12 @@ enum { KEY_MAX = 64 };
     {key, TKV_SETTING_FLAG, FIELD(struct tkv_config, field), fallback, 0, 1, NULL, meaning},
 #define WORD(key, field, words, fallback, meaning) \
     {key, TKV_SETTING_WORD, FIELD(struct tkv_config, field), fallback, 0, 0, words, meaning},
+#define PART(key, field, fallback, meaning) \
+    {key, TKV_SETTING_PART, FIELD(struct tkv_config, field), fallback, 0, TKV_WHOLE, NULL, meaning},
 #define LIST(key, fallback, meaning) {key, TKV_SETTING_LIST, 0, 0, 0, 0, 0, fallback, meaning},
 
-const struct tkv_setting tkv_settings[] = {
-    TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, LIST){NULL, TKV_SETTING_LIST, 0, 0, 0, 0, 0, NULL, NULL}};
+const struct tkv_setting tkv_settings[] = {TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, PART, LIST){
+    NULL, TKV_SETTING_LIST, 0, 0, 0, 0, 0, NULL, NULL}};
 
 #undef COUNT
 #undef WORD
@@ -91,6 +93,7 @@ const char *tkv_setting_format(const struct tkv_setting *s, uint64_t value, char
     case TKV_SETTING_COUNT: snprintf(out, size, "%" PRIu64, value); break;
     case TKV_SETTING_SIZE: format_size(value, out, size); break;
     case TKV_SETTING_FLAG: snprintf(out, size, "%s", value != 0 ? "true" : "false"); break;
+    case TKV_SETTING_PART: snprintf(out, size, "%g", (double)value / TKV_WHOLE); break;
     case TKV_SETTING_WORD: word_at(s->words, value, out, size); break;
     case TKV_SETTING_TEXT:
     case TKV_SETTING_LIST: snprintf(out, size, "%s", s->words != NULL ? s->words : "");

@@ -15,9 +15,10 @@
  * SIZE (key, field, default, min, max, meaning)  bytes: a whole number, or text such as "64M"
  * FLAG (key, field, default, meaning)            true or false
  * WORD (key, field, words, default, meaning)     one of words; the field is its place in them
+ * PART (key, field, default, meaning)            0.0 to 1.0; the field counts millionths
  * The lists listen and models have code of their own in config.c, and stand here for their names:
  * LIST (key, default, meaning) */
-#define TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, LIST)                                                \
+#define TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, PART, LIST)                                          \
     LIST("listen", "[\"unix:/run/truekv/truekv.sock\"]",                                           \
          "addresses: \"unix:PATH\", \"tcp:HOST:PORT\"")                                            \
     WORD("backend", backend, "auto|cuda|cpu", 0, "auto takes the GPU where there is one")          \
@@ -49,6 +50,13 @@
          "scratch memory of debug.verify")                                                         \
     FLAG("debug.allow_fault_injection", debug_allow_fault_injection, false,                        \
          "debug.inject may break batches on purpose")                                              \
+    PART("shadow.sample", shadow_sample, 0,                                                        \
+         "share of production batches that are verified at once")                                  \
+    WORD("shadow.on_divergence", shadow_on_divergence, "log|latch", 0,                             \
+         "what a divergence found in passing does: log it, or latch health bad, too")              \
+    FLAG("scrub.checksums", scrub_checksums, true, "appends leave checksums of what they bring")   \
+    SIZE("scrub.bytes_per_second", scrub_bytes_per_second, 16 * TKV_MIB, 0, TKV_PIB,               \
+         "how fast live caches are checked against them all the time; 0: not")                     \
     WORD("log.level", log_level, "error|warning|info|debug", 2, "what is logged")
 
 /* The members of a group of models; each must be given. TEXT(key, field). Fields of tkv_model. */
@@ -64,6 +72,7 @@ enum tkv_setting_kind {
     TKV_SETTING_COUNT,
     TKV_SETTING_SIZE,
     TKV_SETTING_FLAG,
+    TKV_SETTING_PART,
     TKV_SETTING_WORD,
     TKV_SETTING_TEXT,
     TKV_SETTING_LIST
@@ -82,11 +91,11 @@ struct tkv_setting {
 extern const struct tkv_setting tkv_settings[];
 extern const struct tkv_setting tkv_model_settings[];
 
-/* Reads and writes the field of a COUNT, SIZE, FLAG or WORD in the struct at base. */
+/* Reads and writes the field of a COUNT, SIZE, FLAG, PART or WORD in the struct at base. */
 uint64_t tkv_setting_get(const struct tkv_setting *s, const void *base);
 void tkv_setting_set(const struct tkv_setting *s, void *base, uint64_t value);
 
-/* A value as the configuration file has it ("64M", true, "auto"), in out. Returns out. */
+/* A value as the configuration file has it ("64M", true, 0.01, "auto"), in out. Returns out. */
 const char *tkv_setting_format(const struct tkv_setting *s, uint64_t value, char *out, size_t size);
 
 /* The place of word in words ("a|b|c"), or -1. */

@@ -8,42 +8,51 @@
 #include <stdint.h>
 
 /* X(group, field, meaning). Counters only grow; gauges are marked so in their meaning. */
-#define TKV_STATS(X)                                                                     \
-    X(sequences, live, "gauge: sequences that exist")                                    \
-    X(sequences, created, "sequences created")                                           \
-    X(sequences, freed, "sequences freed, for whatever reason")                          \
-    X(sequences, expired, "sequences freed because their ttl_ms had passed")             \
-    X(sequences, disconnected, "sequences freed because their client went away")         \
-    X(memory, budget_bytes, "gauge: device bytes that caches may take")                  \
-    X(memory, cache_bytes, "gauge: device bytes taken by live caches")                   \
-    X(memory, staging_bytes, "gauge: staging bytes held by requests under way")          \
-    X(append, requests, "seq.append requests admitted")                                  \
-    X(append, items, "items written")                                                    \
-    X(append, tokens, "positions written, summed over items")                            \
-    X(append, bytes, "source bytes written")                                             \
-    X(append, refused, "seq.append requests refused")                                    \
-    X(batch, count, "device batches completed")                                          \
-    X(batch, items, "items in those batches")                                            \
-    X(batch, failed, "device batches that failed")                                       \
-    X(batch, largest, "gauge: most items seen in one batch")                             \
-    X(batch, in_flight, "gauge: batches on the device or queued for it")                 \
-    X(read, requests, "seq.read requests answered with data")                            \
-    X(read, bytes, "bytes read back")                                                    \
-    X(queue, gathering, "gauge: admitted appends that wait for a batch")                 \
-    X(queue, waiting, "gauge: requests that wait for an earlier one on their sequence")  \
-    X(journal, batches, "gauge: batches in the journal")                                 \
-    X(journal, bytes, "gauge: bytes held by the journal")                                \
-    X(journal, evicted, "batches that left the journal")                                 \
-    X(verify, runs, "verifications completed")                                           \
-    X(verify, items, "items that verifications have checked")                            \
-    X(verify, divergent_items, "items that verifications have found divergent")          \
-    X(verify, faults_injected, "batches that ran through a deliberately broken variant") \
-    X(connections, open, "gauge: open connections")                                      \
-    X(connections, accepted, "connections accepted")                                     \
-    X(connections, refused, "connections refused at the limit")                          \
-    X(requests, received, "requests received, notifications included")                   \
-    X(requests, errors, "requests answered with an error")                               \
-    X(network, bytes_in, "bytes read from clients")                                      \
+#define TKV_STATS(X)                                                                        \
+    X(sequences, live, "gauge: sequences that exist")                                       \
+    X(sequences, created, "sequences created")                                              \
+    X(sequences, freed, "sequences freed, for whatever reason")                             \
+    X(sequences, expired, "sequences freed because their ttl_ms had passed")                \
+    X(sequences, disconnected, "sequences freed because their client went away")            \
+    X(memory, budget_bytes, "gauge: device bytes that caches may take")                     \
+    X(memory, cache_bytes, "gauge: device bytes taken by live caches")                      \
+    X(memory, checksum_bytes, "gauge: device bytes taken by their checksums, not budgeted") \
+    X(memory, staging_bytes, "gauge: staging bytes held by requests under way")             \
+    X(append, requests, "seq.append requests admitted")                                     \
+    X(append, items, "items written")                                                       \
+    X(append, tokens, "positions written, summed over items")                               \
+    X(append, bytes, "source bytes written")                                                \
+    X(append, refused, "seq.append requests refused")                                       \
+    X(batch, count, "device batches completed")                                             \
+    X(batch, items, "items in those batches")                                               \
+    X(batch, failed, "device batches that failed")                                          \
+    X(batch, largest, "gauge: most items seen in one batch")                                \
+    X(batch, in_flight, "gauge: batches on the device or queued for it")                    \
+    X(read, requests, "seq.read requests answered with data")                               \
+    X(read, bytes, "bytes read back")                                                       \
+    X(queue, gathering, "gauge: admitted appends that wait for a batch")                    \
+    X(queue, waiting, "gauge: requests that wait for an earlier one on their sequence")     \
+    X(journal, batches, "gauge: batches in the journal")                                    \
+    X(journal, bytes, "gauge: bytes held by the journal")                                   \
+    X(journal, evicted, "batches that left the journal")                                    \
+    X(verify, runs, "verifications completed")                                              \
+    X(verify, items, "items that verifications have checked")                               \
+    X(verify, divergent_items, "items that verifications have found divergent")             \
+    X(verify, faults_injected, "batches that ran through a deliberately broken variant")    \
+    X(shadow, batches, "production batches that shadow mode has verified")                  \
+    X(shadow, missed, "batches chosen for it while too many waited already")                \
+    X(shadow, divergent_items, "items of production that it has found divergent")           \
+    X(scrub, runs, "debug.scrub requests completed")                                        \
+    X(scrub, passes, "times that the background scrub has been through all caches")         \
+    X(scrub, bytes, "bytes of live caches read to check them")                              \
+    X(scrub, damaged_tokens, "checksums found wrong, each time that they were looked at")   \
+    X(health, latched, "gauge: 1 after a divergence with shadow.on_divergence latch")       \
+    X(connections, open, "gauge: open connections")                                         \
+    X(connections, accepted, "connections accepted")                                        \
+    X(connections, refused, "connections refused at the limit")                             \
+    X(requests, received, "requests received, notifications included")                      \
+    X(requests, errors, "requests answered with an error")                                  \
+    X(network, bytes_in, "bytes read from clients")                                         \
     X(network, bytes_out, "bytes written to clients")
 
 struct tkv_stats {

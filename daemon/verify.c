@@ -16,9 +16,9 @@
 
 struct verify_job {
     struct tkv_job job; /* first */
-    struct tkv_op *op;
-    uint64_t *seqs; /* named ones, ascending; n_seqs 0: all */
-    bool *seen;     /* [n_seqs] it exists, or is in the journal */
+    struct tkv_op *op;  /* NULL: shadow mode's own */
+    uint64_t *seqs;     /* named ones, ascending; n_seqs 0: all */
+    bool *seen;         /* [n_seqs] it exists, or is in the journal */
     size_t n_seqs;
     struct tkv_rerun rerun;
     struct tkv_verify_report report;
@@ -103,6 +103,18 @@ static enum tkv_status add_batch(struct tkv_core *core, struct verify_job *v, st
     return TKV_OK;
 }
 
+static bool make_room(struct verify_job *v, size_t n)
+{
+    v->rerun.batches = calloc(n + 1, sizeof(struct tkv_batch *));
+    v->rerun.items = calloc(n + 1, sizeof(struct tkv_recheck_item *));
+    return v->rerun.batches != NULL && v->rerun.items != NULL;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* The newest batches of the journal, oldest first. Older ones are looked at for their names only.
  */
 static enum tkv_status plan(struct tkv_core *core, struct verify_job *v,
@@ -111,9 +123,7 @@ static enum tkv_status plan(struct tkv_core *core, struct verify_job *v,
     size_t n = core->journal.n;
     size_t skip = p->batches.given && p->batches.value < n ? n - (size_t)p->batches.value : 0;
     enum tkv_status st = TKV_OK;
-    v->rerun.batches = calloc(n + 1, sizeof(struct tkv_batch *));
-    v->rerun.items = calloc(n + 1, sizeof(struct tkv_recheck_item *));
-    if (v->rerun.batches == NULL || v->rerun.items == NULL || !sort_names(v, p)) return TKV_ENOMEM;
+    if (!make_room(v, n) || !sort_names(v, p)) return TKV_ENOMEM;
     for (struct tkv_batch *b = core->journal.oldest; b != NULL && st == TKV_OK; b = b->newer) {
         for (uint32_t i = 0; skip > 0 && i < b->n; i++)
             (void)wanted(v, b->owners[i].seq);
@@ -123,6 +133,8 @@ static enum tkv_status plan(struct tkv_core *core, struct verify_job *v,
             st = add_batch(core, v, b);
     }
     v->report.batches_checked = v->rerun.n_batches;
+    if (p->batches.given && p->batches.value > n)
+        v->report.skipped[TKV_SKIP_EVICTED] = least(p->batches.value - n, core->journal.evicted);
     return st;
 }
 
@@ -247,15 +259,17 @@ static void set_error(struct tkv_op *op, const struct verify_job *v, enum tkv_st
     }
 }
 
-static void count(struct tkv_core *core, const struct tkv_verify_report *report)
+static void count(struct tkv_core *core, const struct tkv_verify_report *report,
+                  const struct tkv_op *by)
 {
-    tkv_stat_add(&core->stats.verify_runs, 1);
+    tkv_stat_add(&core->stats.verify_runs, by != NULL);
     tkv_stat_add(&core->stats.verify_items, report->items_checked);
     tkv_stat_add(&core->stats.verify_divergent_items, report->divergent_items);
+    if (by == NULL) tkv_shadow_checked(core, report);
     if (!report->ok)
         tkv_log(TKV_LOG_ERROR, "divergence",
-                "items=%llu first_batch=%llu first_seq=%llu detail=\"%s\"",
-                (unsigned long long)report->divergent_items,
+                "by=%s items=%llu first_batch=%llu first_seq=%llu detail=\"%s\"",
+                by != NULL ? "verify" : "shadow", (unsigned long long)report->divergent_items,
                 (unsigned long long)(report->n_divergences > 0 ? report->divergences[0].batch : 0),
                 (unsigned long long)(report->n_divergences > 0 ? report->divergences[0].seq : 0),
                 report->n_divergences > 0 ? report->divergences[0].detail.text : "");
@@ -270,13 +284,17 @@ static void complete_verify(struct tkv_job *job, void *arg)
         drop_superseded(v);
         st = fill_report(v);
     }
-    if (st == TKV_OK) {
+    if (st == TKV_OK) count(core, &v->report, v->op);
+    if (v->op == NULL) {
+        if (st != TKV_OK) tkv_stat_add(&core->stats.shadow_missed, 1);
+    } else if (st == TKV_OK) {
         v->op->result.verify = &v->report;
-        count(core, &v->report);
+        tkv_core_finish(core, v->op);
     } else {
         set_error(v->op, v, st);
+        tkv_core_finish(core, v->op);
     }
-    tkv_core_finish(core, v->op);
+    if (st == TKV_OK && !v->report.ok) tkv_shadow_keep(core, &v->report, v->op == NULL);
     close_job(core, v);
     core->checker_busy = false;
     tkv_verify_next(core);
@@ -287,7 +305,6 @@ static void complete_verify(struct tkv_job *job, void *arg)
 
 static struct verify_job *new_job(struct tkv_core *core, struct tkv_op *op)
 {
-    const struct tkv_debug_verify *p = &op->request->params.debug_verify;
     struct verify_job *v = calloc(1, sizeof *v);
     if (v == NULL) return NULL;
     uint64_t most = core->config->debug_scratch_bytes;
@@ -296,8 +313,6 @@ static struct verify_job *new_job(struct tkv_core *core, struct tkv_op *op)
     v->rerun.engine = core->engine;
     v->rerun.checker = core->checker;
     v->rerun.scratch_bytes = (size_t)most;
-    if (p->scratch_bytes.given && p->scratch_bytes.value < most)
-        v->rerun.scratch_bytes = (size_t)p->scratch_bytes.value;
     v->job = (struct tkv_job){.run = run_verify_job, .complete = complete_verify};
     return v;
 }
@@ -306,7 +321,10 @@ static struct verify_job *new_job(struct tkv_core *core, struct tkv_op *op)
 static bool begin(struct tkv_core *core, struct tkv_op *op)
 {
     struct verify_job *v = new_job(core, op);
-    if (v == NULL || plan(core, v, &op->request->params.debug_verify) != TKV_OK) {
+    const struct tkv_debug_verify *p = &op->request->params.debug_verify;
+    if (v != NULL && p->scratch_bytes.given && p->scratch_bytes.value < v->rerun.scratch_bytes)
+        v->rerun.scratch_bytes = (size_t)p->scratch_bytes.value;
+    if (v == NULL || plan(core, v, p) != TKV_OK) {
         tkv_core_fail(core, op, TKV_ENOMEM, "no host memory for a verification");
         if (v != NULL) close_job(core, v);
         return false;
@@ -321,6 +339,21 @@ static bool begin(struct tkv_core *core, struct tkv_op *op)
     return true;
 }
 
+bool tkv_verify_batch(struct tkv_core *core, struct tkv_batch *batch)
+{
+    struct verify_job *v = new_job(core, NULL);
+    enum tkv_status st = v != NULL && make_room(v, 1) ? add_batch(core, v, batch) : TKV_ENOMEM;
+    tkv_batch_unref(batch);
+    if (st != TKV_OK) {
+        if (v != NULL) close_job(core, v);
+        return false;
+    }
+    v->report.batches_checked = 1;
+    core->checker_busy = true;
+    tkv_engine_submit(core->checker, &v->job);
+    return true;
+}
+
 /* One is planned at a time, and only once all that was submitted before it is done: it must see
  * those appends, and what waits in line must not keep records and caches from leaving. */
 void tkv_verify_next(struct tkv_core *core)
@@ -330,6 +363,7 @@ void tkv_verify_next(struct tkv_core *core)
         tkv_op_unlink(&core->verifying, op);
         begin(core, op);
     }
+    tkv_shadow_next(core);
 }
 
 void tkv_run_verify(struct tkv_core *core, struct tkv_op *op)

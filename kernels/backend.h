@@ -3,6 +3,7 @@
 #ifndef TKV_KERNELS_BACKEND_H
 #define TKV_KERNELS_BACKEND_H
 
+#include "kernels/checksum.h"
 #include "kernels/device.h"
 #include "kernels/faults.h"
 #include "kernels/kv_append.h"
@@ -30,12 +31,17 @@ struct tkv_device_ops {
     enum tkv_status (*copy)(struct tkv_device *dev, void *dst, const void *src, size_t bytes);
     enum tkv_status (*copy_rows)(struct tkv_device *dev, void *dst, size_t dst_pitch,
                                  const void *src, size_t src_pitch, size_t width, size_t rows);
+    enum tkv_status (*gather)(struct tkv_device *dev, const struct tkv_rows *all, size_t n);
 
+    /* Planes (layer * 2 + kv) [first, first + n) of the cache, n >= 1. */
     enum tkv_status (*append_one)(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                  const struct tkv_append_item *item, uint32_t layer, uint32_t kv);
+                                  const struct tkv_append_item *item, uint32_t first, uint32_t n);
     enum tkv_status (*append_batched)(struct tkv_device *dev, const struct tkv_geometry *geom,
                                       const struct tkv_append_item *items, uint32_t n);
     enum tkv_status (*append_faulty)(struct tkv_device *dev, const struct tkv_fault_job *job);
+    enum tkv_status (*checksums)(struct tkv_device *dev, const struct tkv_geometry *geom,
+                                 const struct tkv_checksum_range *range, uint64_t *out,
+                                 size_t stride);
     enum tkv_status (*compare_planes)(struct tkv_device *dev, const void *a, const void *b,
                                       size_t plane_bytes, size_t n_planes, uint64_t *mismatched);
 };
@@ -46,6 +52,8 @@ struct tkv_device {
     enum tkv_backend backend; /* CPU or CUDA */
     int ordinal;
     size_t granularity; /* of cache memory, bytes; a power of two */
+    void *kept;         /* tkv_scratch_kept() */
+    size_t kept_bytes;
     bool lost;          /* latched: every call but the frees returns TKV_EDEVICE */
 };
 

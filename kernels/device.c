@@ -67,7 +67,9 @@ enum tkv_status tkv_device_open(struct tkv_device **out, enum tkv_backend backen
 
 void tkv_device_close(struct tkv_device *dev)
 {
-    if (dev != NULL) dev->ops->close(dev);
+    if (dev == NULL) return;
+    tkv_scratch_free(dev, dev->kept);
+    dev->ops->close(dev);
 }
 
 enum tkv_backend tkv_device_backend(const struct tkv_device *dev)
@@ -140,6 +142,21 @@ void tkv_scratch_free(struct tkv_device *dev, void *ptr)
     if (ptr != NULL) dev->ops->scratch_free(dev, ptr);
 }
 
+enum tkv_status tkv_scratch_kept(struct tkv_device *dev, size_t bytes, void **out)
+{
+    if (dev->kept == NULL || dev->kept_bytes < bytes) {
+        void *fresh;
+        tkv_scratch_free(dev, dev->kept);
+        dev->kept = NULL;
+        enum tkv_status st = tkv_scratch_alloc(dev, bytes, &fresh);
+        if (st != TKV_OK) return st;
+        dev->kept = fresh;
+        dev->kept_bytes = bytes;
+    }
+    *out = dev->kept;
+    return TKV_OK;
+}
+
 enum tkv_status tkv_staging_alloc(enum tkv_backend backend, size_t bytes, void **out)
 {
     enum tkv_status st = tkv_device_ready(NULL);
@@ -175,6 +192,17 @@ enum tkv_status tkv_device_copy(struct tkv_device *dev, void *dst, const void *s
     enum tkv_status st = tkv_device_ready(dev);
     if (st != TKV_OK || bytes == 0) return st;
     return tkv_device_settle(dev, dev->ops->copy(dev, dst, src, bytes));
+}
+
+enum tkv_status tkv_device_gather(struct tkv_device *dev, const struct tkv_rows *all, size_t n)
+{
+    enum tkv_status st = tkv_device_ready(dev);
+    for (size_t i = 0; i < n && st == TKV_OK; i++) {
+        const struct tkv_rows *r = &all[i];
+        if (r->rows > 1 && (r->width > r->dst_pitch || r->width > r->src_pitch)) st = TKV_EINVAL;
+    }
+    if (st != TKV_OK || n == 0) return st;
+    return tkv_device_settle(dev, dev->ops->gather(dev, all, n));
 }
 
 enum tkv_status tkv_device_copy_rows(struct tkv_device *dev, void *dst, size_t dst_pitch,

@@ -73,6 +73,10 @@ enum tkv_status tkv_memory_export(struct tkv_device *dev, const struct tkv_memor
 enum tkv_status tkv_scratch_alloc(struct tkv_device *dev, size_t bytes, void **out);
 void tkv_scratch_free(struct tkv_device *dev, void *ptr);
 
+/* Scratch of the handle's own, at least `bytes`, kept for the next call: allocating on a GPU holds
+ * up all that runs there. Gone with a call that asks for more, and with the handle. */
+enum tkv_status tkv_scratch_kept(struct tkv_device *dev, size_t bytes, void **out);
+
 /* --- staging: host memory that the device reads (CUDA: pinned and mapped, same address) ------- */
 enum tkv_status tkv_staging_alloc(enum tkv_backend backend, size_t bytes, void **out);
 void tkv_staging_free(enum tkv_backend backend, void *ptr, size_t bytes);
@@ -85,6 +89,15 @@ enum tkv_status tkv_device_copy(struct tkv_device *dev, void *dst, const void *s
  * TKV_EINVAL: more than one row, and a pitch below width. */
 enum tkv_status tkv_device_copy_rows(struct tkv_device *dev, void *dst, size_t dst_pitch,
                                      const void *src, size_t src_pitch, size_t width, size_t rows);
+
+/* tkv_device_copy_rows() for each of n, in as few launches as may be. Device and staging memory only;
+ * the array is copied before return. */
+struct tkv_rows {
+    void *dst;
+    const void *src;
+    size_t dst_pitch, src_pitch, width, rows;
+};
+enum tkv_status tkv_device_gather(struct tkv_device *dev, const struct tkv_rows *all, size_t n);
 
 /* --- for tests: the n-th device call from now on (1 = the next), by any thread, fails with st (and
  * TKV_EDEVICE latches its handle, as a real one does); 0 disarms ------------------------------- */

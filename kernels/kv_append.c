@@ -16,7 +16,19 @@ enum tkv_status tkv_append_one(struct tkv_device *dev, const struct tkv_geometry
     if (st != TKV_OK) return st;
     if (!tkv_geometry_valid(geom) || kv >= TKV_KV) return TKV_EINVAL;
     if (layer < item->layer_begin || layer >= item->layer_end) return TKV_EINVAL;
-    return tkv_device_settle(dev, dev->ops->append_one(dev, geom, item, layer, kv));
+    return tkv_device_settle(dev, dev->ops->append_one(dev, geom, item, layer * TKV_KV + kv, 1));
+}
+
+enum tkv_status tkv_append_each(struct tkv_device *dev, const struct tkv_geometry *geom,
+                                const struct tkv_append_item *item)
+{
+    enum tkv_status st = tkv_device_ready(dev);
+    if (st != TKV_OK) return st;
+    if (!tkv_geometry_valid(geom) || item->layer_begin > item->layer_end) return TKV_EINVAL;
+    if (item->layer_end > INT32_MAX / TKV_KV) return TKV_EINVAL;
+    uint32_t first = item->layer_begin * TKV_KV, n = item->layer_end * TKV_KV - first;
+    if (n == 0) return TKV_OK;
+    return tkv_device_settle(dev, dev->ops->append_one(dev, geom, item, first, n));
 }
 
 enum tkv_status tkv_append_batched(struct tkv_device *dev, const struct tkv_geometry *geom,

@@ -37,12 +37,19 @@ struct tkv_append_item {
     uint32_t pos, tokens, capacity;  /* positions; pos + tokens <= capacity */
     uint32_t layer_begin, layer_end; /* [begin, end) of the cache's layers */
     enum tkv_dtype rows_dtype;       /* converted to geom->dtype, round to nearest even */
+    uint64_t *sums; /* of the cache (checksum.h): the batched path leaves those of its tokens there;
+                       NULL: none */
 };
 
 /* The reference: one item, one layer (of the cache, layer_begin <= layer < layer_end), K or V.
  * TKV_EINVAL: layer, kv or geom (a count of 0, dtype not a cache's) is out of range. */
 enum tkv_status tkv_append_one(struct tkv_device *dev, const struct tkv_geometry *geom,
                                const struct tkv_append_item *item, uint32_t layer, uint32_t kv);
+
+/* The reference for a whole item: tkv_append_one() for each of its layers, K and V. One launch where
+ * launches cost: it has one row of blocks for each of them. */
+enum tkv_status tkv_append_each(struct tkv_device *dev, const struct tkv_geometry *geom,
+                                const struct tkv_append_item *item);
 
 /* All items, all their layers, K and V, in one launch. Two items may share a cache where their
  * positions do not overlap. TKV_EINVAL: n is not in 1 .. TKV_ITEMS_MAX, or geom as above. */

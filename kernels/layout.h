@@ -62,10 +62,37 @@ static inline bool tkv_block_bytes(const struct tkv_geometry *g, size_t layers, 
     return tkv_mul_all(factors, sizeof factors / sizeof factors[0], out);
 }
 
+/* Checksums of one position: one for each plane (checksum.h). */
+TKV_HOST_DEVICE static inline size_t tkv_sums_each(const struct tkv_geometry *g)
+{
+    return (size_t)g->n_layers * TKV_KV;
+}
+
+/* Index in sums[capacity][n_layers][2]. */
+TKV_HOST_DEVICE static inline size_t tkv_sum_offset(const struct tkv_geometry *g, size_t pos,
+                                                    size_t layer, size_t kv)
+{
+    return pos * tkv_sums_each(g) + layer * TKV_KV + kv;
+}
+
 /* Bytes of a whole cache of `capacity` positions; false on overflow. */
 static inline bool tkv_cache_bytes(const struct tkv_geometry *g, size_t capacity, size_t *out)
 {
     return tkv_block_bytes(g, g->n_layers, capacity, g->dtype, out);
+}
+
+/* A cache with its checksums behind it: where they begin, and the bytes of both; false on
+ * overflow. */
+static inline bool tkv_summed_cache_bytes(const struct tkv_geometry *g, size_t capacity,
+                                          size_t *sums_at, size_t *out)
+{
+    const size_t alignment = 256;
+    size_t factors[] = {capacity, g->n_layers, TKV_KV, sizeof(uint64_t)}, cache, sums;
+    if (!tkv_cache_bytes(g, capacity, &cache) || !tkv_add(cache, alignment - 1, &cache) ||
+        !tkv_mul_all(factors, sizeof factors / sizeof factors[0], &sums))
+        return false;
+    *sums_at = cache / alignment * alignment;
+    return tkv_add(*sums_at, sums, out);
 }
 
 #endif

@@ -33,6 +33,8 @@ void tkv_put_list(struct tkv_json *j, const struct tkv_seq_state *states, size_t
 void tkv_put_read(struct tkv_json *j, const struct tkv_read_shape *shape, const void *data,
                   size_t bytes);
 void tkv_put_verify(struct tkv_json *j, const struct tkv_verify_report *report);
+void tkv_put_last(struct tkv_json *j, const struct tkv_last_report *last);
+void tkv_put_scrub(struct tkv_json *j, const struct tkv_scrub_report *report);
 void tkv_put_selftest(struct tkv_json *j, const struct tkv_selftest_report *report);
 void tkv_put_armed(struct tkv_json *j, const char *const *faults, size_t n);
 void tkv_put_empty(struct tkv_json *j); /* {} */

@@ -1,5 +1,7 @@
 /* The results of debug.*: the same header as answer.c's, long enough for a file of their own. */
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/answer.h"
@@ -143,6 +145,58 @@ void tkv_put_verify(struct tkv_json *j, const struct tkv_verify_report *report)
     tkv_json_open(j, '[');
     for (size_t i = 0; i < report->n_divergences; i++)
         put_divergence(j, &report->divergences[i]);
+    tkv_json_close(j, ']');
+    tkv_json_put_uint(j, "duration_us", report->duration_us);
+    tkv_json_close(j, '}');
+}
+
+void tkv_put_last(struct tkv_json *j, const struct tkv_last_report *last)
+{
+    tkv_json_open(j, '{');
+    tkv_json_name(j, "report");
+    if (last->report != NULL) {
+        tkv_put_verify(j, last->report);
+        tkv_json_put_string(j, "source", last->shadow ? "shadow" : "verify");
+        tkv_json_put_uint(j, "age_ms", last->age_ms);
+    } else {
+        tkv_json_null(j);
+    }
+    tkv_json_close(j, '}');
+}
+
+/* 64 bits do not fit JSON's numbers. */
+static void put_checksum(struct tkv_json *j, const char *name, uint64_t sum)
+{
+    char text[17];
+    snprintf(text, sizeof text, "%016" PRIx64, sum);
+    tkv_json_put_string(j, name, text);
+}
+
+static void put_damage(struct tkv_json *j, const struct tkv_damage *d)
+{
+    tkv_json_open(j, '{');
+    tkv_json_put_uint(j, "seq", d->seq);
+    tkv_json_put_uint(j, "layer", d->layer);
+    tkv_json_put_string(j, "kv", d->is_v ? "v" : "k");
+    tkv_json_put_uint(j, "pos", d->pos);
+    put_checksum(j, "expected", d->expected);
+    put_checksum(j, "found", d->found);
+    tkv_json_close(j, '}');
+}
+
+void tkv_put_scrub(struct tkv_json *j, const struct tkv_scrub_report *report)
+{
+    tkv_json_open(j, '{');
+    tkv_json_put_bool(j, "ok", report->ok);
+    tkv_json_put_uint(j, "seqs_checked", report->seqs_checked);
+    tkv_json_put_uint(j, "checksums_checked", report->checksums_checked);
+    tkv_json_put_uint(j, "bytes_read", report->bytes_read);
+    put_skipped(j, report->skipped);
+    tkv_json_put_uint(j, "damaged_tokens", report->damaged_tokens);
+    tkv_json_name(j, "damages");
+    tkv_json_open(j, '[');
+    for (size_t i = 0; i < report->n_damages; i++)
+        put_damage(j, &report->damages[i]);
     tkv_json_close(j, ']');
     tkv_json_put_uint(j, "duration_us", report->duration_us);
     tkv_json_close(j, '}');

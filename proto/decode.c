@@ -41,6 +41,13 @@ static enum tkv_status read_seqs_of_verify(struct tkv_reader *reader, const stru
     return tkv_read_numbers(reader, field, value, 0, &params->m, &params->seqs);
 }
 
+static enum tkv_status read_seqs_of_scrub(struct tkv_reader *reader, const struct tkv_field *field,
+                                          const cJSON *value, void *to)
+{
+    struct tkv_debug_scrub *params = to;
+    return tkv_read_numbers(reader, field, value, 0, &params->m, &params->seqs);
+}
+
 #define AT(params, member) .at = offsetof(struct tkv_##params, member)
 #define SEQ                .min = 0, .max = TKV_SEQ_MAX
 #define COUNT              .min = 1, .max = TKV_SEQ_MAX
@@ -95,6 +102,11 @@ static const struct tkv_field fields_debug_verify[] = {
     {"seqs", read_seqs_of_verify, SEQ},
     {"batches", tkv_read_maybe, AT(debug_verify, batches), COUNT},
     {"scratch_bytes", tkv_read_maybe, AT(debug_verify, scratch_bytes), COUNT},
+    {0},
+};
+
+static const struct tkv_field fields_debug_scrub[] = {
+    {"seqs", read_seqs_of_scrub, SEQ},
     {0},
 };
 

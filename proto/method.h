@@ -31,6 +31,8 @@ enum {
     X(SEQ_READ, "seq.read", seq_read)                   \
     X(SEQ_EXPORT, "seq.export", any)                    \
     X(DEBUG_VERIFY, "debug.verify", debug_verify)       \
+    X(DEBUG_LAST, "debug.last", none)                   \
+    X(DEBUG_SCRUB, "debug.scrub", debug_scrub)          \
     X(DEBUG_SELFTEST, "debug.selftest", debug_selftest) \
     X(DEBUG_INJECT, "debug.inject", debug_inject)       \
     X(REGION_REGISTER, "region.register", any)          \

@@ -81,6 +81,11 @@ struct tkv_debug_verify {
     struct tkv_maybe batches, scratch_bytes;
 };
 
+struct tkv_debug_scrub {
+    size_t m; /* 0: all sequences */
+    uint64_t *seqs;
+};
+
 struct tkv_debug_selftest {
     uint32_t m, n_kv_heads, head_dim, capacity, cache_len, layers; /* the protocol's defaults */
     uint64_t seed;

@@ -70,10 +70,12 @@ struct tkv_divergence {
     } detail;
 };
 
-/* Reasons for which recorded items were not compared (with the live cache or at all). */
-#define TKV_SKIP_REASONS(X) \
-    X(FREED, "freed")       \
-    X(TRUNCATED, "truncated")
+/* Reasons for which recorded items were not compared (with the live cache or at all); evicted
+ * counts batches that were asked for and have left the journal. */
+#define TKV_SKIP_REASONS(X)   \
+    X(FREED, "freed")         \
+    X(TRUNCATED, "truncated") \
+    X(EVICTED, "evicted")
 
 enum tkv_skip_reason {
 #define X(name, word) TKV_SKIP_##name,
@@ -94,6 +96,31 @@ struct tkv_verify_report {
     } divergent_batches;
     struct tkv_divergence *divergences;
     size_t n_divergences;
+    uint64_t duration_us;
+};
+
+/* The newest report with a divergence. */
+struct tkv_last_report {
+    const struct tkv_verify_report *report; /* NULL: there was none */
+    bool shadow;                            /* of shadow mode; else of a debug.verify */
+    uint64_t age_ms;
+};
+
+/* One (layer, K|V, token) whose rows are not those that were appended. */
+struct tkv_damage {
+    uint64_t seq;
+    uint32_t layer, pos;
+    bool is_v;
+    uint64_t expected, found; /* checksums */
+};
+
+struct tkv_scrub_report {
+    bool ok;
+    uint64_t seqs_checked, checksums_checked, bytes_read;
+    uint64_t skipped[TKV_SKIP_COUNT]; /* sequences */
+    uint64_t damaged_tokens;
+    struct tkv_damage *damages;
+    size_t n_damages; /* listed; at most TKV_DIVERGENCES_MAX */
     uint64_t duration_us;
 };
 

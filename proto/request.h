@@ -30,6 +30,7 @@ struct tkv_request {
         struct tkv_seq_list seq_list;
         struct tkv_seq_read seq_read;
         struct tkv_debug_verify debug_verify;
+        struct tkv_debug_scrub debug_scrub;
         struct tkv_debug_selftest debug_selftest;
         struct tkv_debug_inject debug_inject;
         int none, any;

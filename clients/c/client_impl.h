@@ -141,5 +141,7 @@ enum truekv_status tkc_take_number(struct truekv *kv, const char *name, uint64_t
 enum truekv_status tkc_take_seq(struct truekv *kv, struct truekv_seq *out);
 enum truekv_status tkc_take_page(struct truekv *kv, struct truekv_page *out);
 enum truekv_status tkc_take_verdict(struct truekv *kv, struct truekv_verdict *out);
+enum truekv_status tkc_take_last(struct truekv *kv, struct truekv_last *out);
+enum truekv_status tkc_take_scrub(struct truekv *kv, struct truekv_scrub *out);
 
 #endif

@@ -92,6 +92,12 @@ void tkc_json_text(struct tkc_json *j, const char *text)
     }
 }
 
+void tkc_json_put_true(struct tkc_json *j, const char *name)
+{
+    tkc_json_name(j, name);
+    tkc_json_text(j, "true");
+}
+
 void tkc_json_put_uint(struct tkc_json *j, const char *name, uint64_t value)
 {
     tkc_json_name(j, name);

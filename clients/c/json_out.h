@@ -26,6 +26,7 @@ void tkc_json_string(struct tkc_json *j, const char *text); /* escaped as needed
 void tkc_json_text(struct tkc_json *j, const char *text);
 
 /* name and value in one; the _list writes n numbers in brackets. */
+void tkc_json_put_true(struct tkc_json *j, const char *name);
 void tkc_json_put_uint(struct tkc_json *j, const char *name, uint64_t value);
 void tkc_json_put_string(struct tkc_json *j, const char *name, const char *text);
 void tkc_json_put_list(struct tkc_json *j, const char *name, const uint64_t *values, size_t n);

@@ -286,12 +286,39 @@ enum truekv_status truekv_debug_selftest(struct truekv *kv, const struct truekv_
     return st == TRUEKV_OK ? tkc_take_verdict(kv, out) : st;
 }
 
-enum truekv_status truekv_debug_inject(struct truekv *kv, const char *fault, uint64_t batches)
+enum truekv_status truekv_debug_last(struct truekv *kv, struct truekv_last *out)
 {
+    struct tkc_json j;
+    enum truekv_status st = begin(kv, &j, "debug.last");
+    if (st != TRUEKV_OK) return st;
+    st = call(kv, &j);
+    return st == TRUEKV_OK ? tkc_take_last(kv, out) : st;
+}
+
+enum truekv_status truekv_debug_scrub(struct truekv *kv, const uint64_t *seqs, size_t m,
+                                      struct truekv_scrub *out)
+{
+    struct tkc_json j;
+    enum truekv_status st = begin(kv, &j, "debug.scrub");
+    if (st != TRUEKV_OK) return st;
+    if (m > 0) tkc_json_put_list(&j, "seqs", seqs, m);
+    st = call(kv, &j);
+    return st == TRUEKV_OK ? tkc_take_scrub(kv, out) : st;
+}
+
+enum truekv_status truekv_debug_inject(struct truekv *kv, const char *fault,
+                                       const struct truekv_inject *how)
+{
+    static const struct truekv_inject defaults = {0};
     struct tkc_json j;
     enum truekv_status st = begin(kv, &j, "debug.inject");
     if (st != TRUEKV_OK) return st;
+    if (how == NULL) how = &defaults;
     tkc_json_put_string(&j, "fault", fault);
-    put_unless_0(&j, "batches", batches);
+    put_unless_0(&j, "batches", how->batches);
+    if (how->layer != NULL) tkc_json_put_uint(&j, "layer", *how->layer);
+    if (how->kv_head != NULL) tkc_json_put_uint(&j, "kv_head", *how->kv_head);
+    if (how->last_item) tkc_json_put_true(&j, "last_item");
+    if (how->together) tkc_json_put_true(&j, "together");
     return call(kv, &j);
 }

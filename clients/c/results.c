@@ -269,18 +269,63 @@ enum truekv_status tkc_take_page(struct truekv *kv, struct truekv_page *out)
     return TRUEKV_OK;
 }
 
+/* ---- Verdicts ------------------------------------------------------------------------------ */
+
+static bool take_ok(const cJSON *object, bool *ok)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, "ok");
+    *ok = cJSON_IsTrue(item);
+    return cJSON_IsBool(item);
+}
+
+static bool take_verdict(const cJSON *object, struct truekv_verdict *out)
+{
+    out->batches_checked = get_or_0(object, "batches_checked");
+    out->items_checked = get_or_0(object, "items_checked");
+    out->bytes_compared = get_or_0(object, "bytes_compared");
+    out->divergent_items = get_or_0(object, "divergent_items");
+    out->duration_us = get_or_0(object, "duration_us");
+    return take_ok(object, &out->ok);
+}
+
 enum truekv_status tkc_take_verdict(struct truekv *kv, struct truekv_verdict *out)
 {
     struct truekv_verdict verdict = {0};
     enum truekv_status st = tkc_parse(kv);
     if (st != TRUEKV_OK) return st;
-    if (!cJSON_IsBool(cJSON_GetObjectItemCaseSensitive(kv->parsed, "ok"))) return broken(kv, "ok");
-    verdict.ok = get_true(kv->parsed, "ok");
-    verdict.batches_checked = get_or_0(kv->parsed, "batches_checked");
-    verdict.items_checked = get_or_0(kv->parsed, "items_checked");
-    verdict.bytes_compared = get_or_0(kv->parsed, "bytes_compared");
-    verdict.divergent_items = get_or_0(kv->parsed, "divergent_items");
-    verdict.duration_us = get_or_0(kv->parsed, "duration_us");
+    if (!take_verdict(kv->parsed, &verdict)) return broken(kv, "ok");
     *out = verdict;
+    return TRUEKV_OK;
+}
+
+enum truekv_status tkc_take_last(struct truekv *kv, struct truekv_last *out)
+{
+    struct truekv_last last = {0};
+    enum truekv_status st = tkc_parse(kv);
+    if (st != TRUEKV_OK) return st;
+    const cJSON *report = cJSON_GetObjectItemCaseSensitive(kv->parsed, "report");
+    if (cJSON_IsObject(report)) {
+        if (!take_verdict(report, &last.verdict)) return broken(kv, "ok");
+        last.source = or_empty(get_text(kv->parsed, "source"));
+        last.age_ms = get_or_0(kv->parsed, "age_ms");
+    } else if (!cJSON_IsNull(report)) {
+        return broken(kv, "report");
+    }
+    *out = last;
+    return TRUEKV_OK;
+}
+
+enum truekv_status tkc_take_scrub(struct truekv *kv, struct truekv_scrub *out)
+{
+    struct truekv_scrub scrub = {0};
+    enum truekv_status st = tkc_parse(kv);
+    if (st != TRUEKV_OK) return st;
+    if (!take_ok(kv->parsed, &scrub.ok)) return broken(kv, "ok");
+    scrub.seqs_checked = get_or_0(kv->parsed, "seqs_checked");
+    scrub.checksums_checked = get_or_0(kv->parsed, "checksums_checked");
+    scrub.bytes_read = get_or_0(kv->parsed, "bytes_read");
+    scrub.damaged_tokens = get_or_0(kv->parsed, "damaged_tokens");
+    scrub.duration_us = get_or_0(kv->parsed, "duration_us");
+    *out = scrub;
     return TRUEKV_OK;
 }

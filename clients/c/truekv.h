@@ -282,6 +282,24 @@ struct truekv_verify {
 enum truekv_status truekv_debug_verify(struct truekv *kv, const struct truekv_verify *how,
                                        struct truekv_verdict *out);
 
+/* The newest report that found something, in truekv_last_answer() as it came. */
+struct truekv_last {
+    const char *source; /* "shadow" or "verify"; NULL: nothing is kept, and the rest is 0 */
+    uint64_t age_ms;
+    struct truekv_verdict verdict;
+};
+enum truekv_status truekv_debug_last(struct truekv *kv, struct truekv_last *out);
+
+/* A checksum is of one token's K or V in one layer. */
+struct truekv_scrub {
+    bool ok;
+    uint64_t seqs_checked, checksums_checked, bytes_read, damaged_tokens, duration_us;
+};
+/* Compares live caches with the checksums made at their appends; m 0: all sequences. TRUEKV_OK also
+ * where it finds damage: see out->ok. ENOTSUP: the configuration keeps no checksums. */
+enum truekv_status truekv_debug_scrub(struct truekv *kv, const uint64_t *seqs, size_t m,
+                                      struct truekv_scrub *out);
+
 /* Members that are 0 or NULL are left to the daemon. */
 struct truekv_selftest {
     uint64_t m, n_kv_heads, head_dim, capacity, layers, seed;
@@ -290,8 +308,16 @@ struct truekv_selftest {
 enum truekv_status truekv_debug_selftest(struct truekv *kv, const struct truekv_selftest *how,
                                          struct truekv_verdict *out);
 
-/* batches 0: the daemon's own. What is armed now is in truekv_last_answer(). */
-enum truekv_status truekv_debug_inject(struct truekv *kv, const char *fault, uint64_t batches);
+/* Members that are 0 or NULL are left to the daemon: one batch, all of it. */
+struct truekv_inject {
+    uint64_t batches;
+    const uint64_t *layer, *kv_head;
+    bool last_item; /* of a batch, that one alone */
+    bool together;  /* in the same batches as the fault armed before it */
+};
+/* how NULL: all defaults. What is armed now is in truekv_last_answer(). */
+enum truekv_status truekv_debug_inject(struct truekv *kv, const char *fault,
+                                       const struct truekv_inject *how);
 
 #ifdef __cplusplus
 }

@@ -3,8 +3,9 @@
  * A run is what one item brings for one (layer, K|V, head): its tokens lie side by side in the
  * block and in the cache, so a run is one contiguous copy. Planes of a cache follow each other
  * without a gap: run r of an item is head r of one tall plane that starts at its first layer.
- * Runs of all items are numbered through (first_run), cut into tasks of about TASK_BYTES, and
- * shared among threads. What is done to a run depends on its item alone, never on the batch. */
+ * The planes of all items are numbered through (first_plane), cut into tasks of about TASK_BYTES,
+ * and shared among threads; a plane's runs stay together, because a checksum is over all heads.
+ * What is done to a run depends on its item alone, never on the batch. */
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
@@ -18,16 +19,18 @@ enum {
     TASK_BYTES = 64 * 1024,
     PREFETCH_RUNS = 8,
     PREFETCH_BYTES_MAX = 512, /* of a run; the hardware follows longer ones itself */
+    TOGETHER = 4,             /* planes: copied, then summed while they are at hand */
+    SUMMED_ELEMENTS = 512,    /* converted at a time for a checksum; whole groups of keys */
     LINE = 64
 };
 
 struct batch {
     const struct tkv_geometry *geom;
     const struct tkv_append_item *items;
-    const struct tkv_converters *convert;
-    const size_t *first_run; /* of each item, and the total behind the last; ascending */
+    const struct tkv_cpu_device *cpu;
+    const size_t *first_plane; /* of each item, and the total behind the last; ascending */
     uint32_t n;
-    size_t n_runs, runs_per_task;
+    size_t n_planes, planes_per_task;
 };
 
 static bool guard(const struct tkv_geometry *g, const struct tkv_append_item *it)
@@ -65,17 +68,61 @@ static void write_run(const struct batch *b, const struct tkv_append_item *it, s
     if (it->rows_dtype == g->dtype) {
         memcpy(dst, src, n * size);
     } else {
-        tkv_converter(b->convert, g->dtype, it->rows_dtype)(dst, src, n);
+        tkv_converter(b->cpu->convert, g->dtype, it->rows_dtype)(dst, src, n);
     }
 }
 
-/* The item that run r belongs to: the last one whose first run is not behind r. */
-static uint32_t item_of_run(const struct batch *b, size_t r)
+/* A part of a converted row: it is converted once more for this, a piece at a time. */
+static uint64_t sum_converted(const struct batch *b, const struct tkv_append_item *it,
+                              const char *row, uint32_t head)
+{
+    const struct tkv_row_keys *k = &b->cpu->keys;
+    tkv_convert_fn convert = tkv_converter(b->cpu->convert, b->geom->dtype, it->rows_dtype);
+    size_t size = tkv_dtype_size(it->rows_dtype), dim = b->geom->head_dim;
+    uint16_t bits[SUMMED_ELEMENTS];
+    uint64_t sum = 0;
+    for (size_t i = 0; i < dim; i += SUMMED_ELEMENTS) {
+        size_t n = dim - i < SUMMED_ELEMENTS ? dim - i : SUMMED_ELEMENTS;
+        convert(bits, row + i * size, n);
+        sum += k->sum(bits, k->keys + head * k->row_keys + i / 2, n);
+    }
+    return sum;
+}
+
+/* The checksums of one token of planes [plane, plane + n), from its source rows. */
+static void sum_token(const struct batch *b, const struct tkv_append_item *it, size_t plane,
+                      size_t n, uint32_t token, uint64_t *out)
+{
+    const struct tkv_geometry *g = b->geom;
+    size_t size = tkv_dtype_size(it->rows_dtype), step = (size_t)it->tokens * g->head_dim * size;
+    const char *rows = (const char *)it->rows +
+                       tkv_row_offset(g, it->tokens, plane * g->n_kv_heads, token) * size;
+    if (it->rows_dtype == g->dtype) {
+        tkv_token_sums(&b->cpu->keys, rows, step, n, out);
+        return;
+    }
+    for (size_t i = 0; i < n; i++, rows += g->n_kv_heads * step) {
+        out[i] = TKV_CHECKSUM_SEED;
+        for (uint32_t head = 0; head < g->n_kv_heads; head++)
+            out[i] += sum_converted(b, it, rows + head * step, head);
+    }
+}
+
+static void sum_planes(const struct batch *b, const struct tkv_append_item *it, size_t plane,
+                       size_t n)
+{
+    uint64_t *sums = it->sums + tkv_sum_offset(b->geom, it->pos, it->layer_begin, 0) + plane;
+    for (uint32_t t = 0; t < it->tokens; t++)
+        sum_token(b, it, plane, n, t, sums + t * tkv_sums_each(b->geom));
+}
+
+/* The item that a plane belongs to: the last one whose first plane is not behind it. */
+static uint32_t item_of_plane(const struct batch *b, size_t plane)
 {
     uint32_t low = 0, high = b->n;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
-        if (b->first_run[middle] <= r) {
+        if (b->first_plane[middle] <= plane) {
             low = middle;
         } else {
             high = middle;
@@ -84,51 +131,80 @@ static uint32_t item_of_run(const struct batch *b, size_t r)
     return low;
 }
 
+/* Planes [plane, plane + n) of an item that has `planes`. */
+static void write_planes(const struct batch *b, const struct tkv_append_item *it, size_t plane,
+                         size_t n, size_t planes)
+{
+    uint32_t heads = b->geom->n_kv_heads;
+    for (size_t run = plane * heads; run < (plane + n) * heads; run++) {
+        if (run + PREFETCH_RUNS < planes * heads) prefetch_run(b->geom, it, run + PREFETCH_RUNS);
+        write_run(b, it, run);
+    }
+    if (it->sums != NULL) sum_planes(b, it, plane, n);
+}
+
+static size_t least(size_t x, size_t y)
+{
+    return x < y ? x : y;
+}
+
 static void do_task(void *ctx, size_t k)
 {
     const struct batch *b = ctx;
-    size_t run = k * b->runs_per_task;
-    size_t left = b->n_runs - run;
-    size_t end = left < b->runs_per_task ? b->n_runs : run + b->runs_per_task;
-    uint32_t i = item_of_run(b, run);
-    for (; run < end; run++) {
-        while (run >= b->first_run[i + 1])
+    size_t plane = k * b->planes_per_task;
+    size_t end = plane + least(b->n_planes - plane, b->planes_per_task);
+    uint32_t i = item_of_plane(b, plane);
+    while (plane < end) {
+        while (plane >= b->first_plane[i + 1])
             i++;
-        const struct tkv_append_item *it = &b->items[i];
-        if (run + PREFETCH_RUNS < b->first_run[i + 1])
-            prefetch_run(b->geom, it, run + PREFETCH_RUNS - b->first_run[i]);
-        write_run(b, it, run - b->first_run[i]);
+        size_t first = b->first_plane[i], planes = b->first_plane[i + 1] - first;
+        size_t n = least(least(end - plane, first + planes - plane), TOGETHER);
+        write_planes(b, &b->items[i], plane - first, n, planes);
+        plane += n;
     }
+}
+
+/* Numbers the planes of the items that pass the guard; the source bytes of all, and whether any
+ * wants checksums. */
+static size_t plan(struct tkv_cpu_device *cpu, const struct tkv_geometry *geom,
+                   const struct tkv_append_item *items, uint32_t n, bool *summed)
+{
+    size_t planes = 0, bytes = 0;
+    *summed = false;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct tkv_append_item *it = &items[i];
+        cpu->first_plane[i] = planes;
+        if (!guard(geom, it)) {
+            cpu->refused = true;
+            continue;
+        }
+        if (it->tokens == 0) continue;
+        size_t layers = it->layer_end - it->layer_begin;
+        planes += layers * TKV_KV;
+        bytes += tkv_plane_offset(geom, it->tokens, layers, 0) * tkv_dtype_size(it->rows_dtype);
+        *summed = *summed || it->sums != NULL;
+    }
+    cpu->first_plane[n] = planes;
+    return bytes;
 }
 
 enum tkv_status tkv_cpu_append_batched(struct tkv_device *dev, const struct tkv_geometry *geom,
                                        const struct tkv_append_item *items, uint32_t n)
 {
     struct tkv_cpu_device *cpu = tkv_cpu(dev);
-    size_t runs = 0, bytes = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        const struct tkv_append_item *it = &items[i];
-        cpu->first_run[i] = runs;
-        if (!guard(geom, it)) {
-            cpu->refused = true;
-            continue;
-        }
-        if (it->tokens == 0) continue;
-        size_t planes = (size_t)(it->layer_end - it->layer_begin) * TKV_KV;
-        runs += planes * geom->n_kv_heads;
-        bytes +=
-            tkv_plane_offset(geom, it->tokens, planes / TKV_KV, 0) * tkv_dtype_size(it->rows_dtype);
-    }
-    cpu->first_run[n] = runs;
-    if (runs == 0) return TKV_OK;
+    bool summed;
+    size_t bytes = plan(cpu, geom, items, n, &summed), planes = cpu->first_plane[n];
+    if (planes == 0) return TKV_OK;
+    enum tkv_status st = summed ? tkv_row_keys_set(&cpu->keys, geom) : TKV_OK;
+    if (st != TKV_OK) return st;
 
-    size_t runs_per_task = TASK_BYTES / (bytes / runs + 1) + 1;
-    struct batch b = {geom, items, cpu->convert, cpu->first_run, n, runs, runs_per_task};
+    size_t planes_per_task = TASK_BYTES / (bytes / planes + 1) / TOGETHER * TOGETHER + TOGETHER;
+    struct batch b = {geom, items, cpu, cpu->first_plane, n, planes, planes_per_task};
     if (bytes < HELPED_BYTES) {
-        b.runs_per_task = runs;
+        b.planes_per_task = planes;
         do_task(&b, 0);
     } else {
-        tkv_pool_run(&cpu->pool, do_task, &b, (runs - 1) / runs_per_task + 1);
+        tkv_pool_run(&cpu->pool, do_task, &b, (planes - 1) / planes_per_task + 1);
     }
     return TKV_OK;
 }

@@ -25,13 +25,9 @@ static void write_element(void *cache, enum tkv_dtype dtype, size_t at, const vo
     memcpy((char *)cache + at * sizeof bits, &bits, sizeof bits);
 }
 
-enum tkv_status tkv_cpu_append_one(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                   const struct tkv_append_item *item, uint32_t layer, uint32_t kv)
+static void append_one(const struct tkv_geometry *geom, const struct tkv_append_item *item,
+                       uint32_t layer, uint32_t kv)
 {
-    if (!writable(geom, item)) {
-        tkv_cpu(dev)->refused = true;
-        return TKV_OK;
-    }
     size_t cache_plane = tkv_plane_offset(geom, item->capacity, layer, kv);
     size_t rows_plane = tkv_plane_offset(geom, item->tokens, layer - item->layer_begin, kv);
     for (uint32_t head = 0; head < geom->n_kv_heads; head++) {
@@ -45,5 +41,16 @@ enum tkv_status tkv_cpu_append_one(struct tkv_device *dev, const struct tkv_geom
             }
         }
     }
+}
+
+enum tkv_status tkv_cpu_append_one(struct tkv_device *dev, const struct tkv_geometry *geom,
+                                   const struct tkv_append_item *item, uint32_t first, uint32_t n)
+{
+    if (!writable(geom, item)) {
+        tkv_cpu(dev)->refused = true;
+        return TKV_OK;
+    }
+    for (uint32_t plane = first; plane < first + n; plane++)
+        append_one(geom, item, plane / TKV_KV, plane % TKV_KV);
     return TKV_OK;
 }

@@ -79,6 +79,14 @@ static enum tkv_status cpu_copy_rows(struct tkv_device *dev, void *dst, size_t d
     return TKV_OK;
 }
 
+static enum tkv_status cpu_gather(struct tkv_device *dev, const struct tkv_rows *all, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        (void)cpu_copy_rows(dev, all[i].dst, all[i].dst_pitch, all[i].src, all[i].src_pitch,
+                            all[i].width, all[i].rows);
+    return TKV_OK;
+}
+
 static enum tkv_status cpu_compare_planes(struct tkv_device *dev, const void *a, const void *b,
                                           size_t plane_bytes, size_t n_planes, uint64_t *mismatched)
 {
@@ -98,6 +106,7 @@ static void cpu_close(struct tkv_device *dev)
 {
     struct tkv_cpu_device *cpu = tkv_cpu(dev);
     tkv_pool_close(&cpu->pool);
+    tkv_row_keys_close(&cpu->keys);
     free(cpu);
 }
 
@@ -115,9 +124,11 @@ enum tkv_status tkv_cpu_open(struct tkv_device **out)
         .fill = cpu_fill,
         .copy = cpu_copy,
         .copy_rows = cpu_copy_rows,
+        .gather = cpu_gather,
         .append_one = tkv_cpu_append_one,
         .append_batched = tkv_cpu_append_batched,
         .append_faulty = tkv_cpu_append_faulty,
+        .checksums = tkv_cpu_checksums,
         .compare_planes = cpu_compare_planes,
     };
     struct tkv_cpu_device *cpu = calloc(1, sizeof *cpu);

@@ -1,33 +1,36 @@
 /* The batched path on the GPU: one launch for all rows of all items.
  *
- * A run is what one item brings for one (layer, K|V, head): its tokens lie side by side in the
- * block and in the cache. Planes of a cache follow each other without a gap, so run r of an item is
- * head r of one tall plane that starts at the item's first layer; and all runs of an item lie side
- * by side in its block. So an item is a linear read, and a write that jumps at every run.
+ * A unit is what one item brings for one (layer, K|V, token): a row of every head. Planes of a
+ * cache follow each other without a gap, so that unit u of an item is token u % tokens of plane
+ * u / tokens, counted from its first layer. One warp carries a unit: its lanes take packs of 8
+ * elements, ROUNDS of them at a time, all loads under way before the first is used. A prefill of
+ * 4096 tokens beside 64 single tokens simply has more blocks. Which warp does what depends on the
+ * batch; what is done to a row depends on its own item alone, so that the bytes are those of
+ * append_one_kernel.
  *
- * An item is cut into packs (as many elements, up to 8, as its pointers' alignment and head_dim
- * allow to move at once), packs into chunks of CHUNK, and every chunk is one block's work: a
- * prefill of 4096 tokens beside 64 single tokens simply has more blocks. Which block does what
- * depends on the batch; what is done to a row depends on its own item alone, so that the bytes are
- * those of append_one_kernel.
+ * Because a unit is just what a checksum is over, its warp adds that up on the way, from the source
+ * packs in its registers: no atomics, no second read.
  *
  * Items reach the kernel as its parameter (copied by the launch itself) up to 512 of them, and
- * through a table of their own beyond. */
+ * through a table of their own beyond. A batch whose items are all of the cache's dtype and aligned
+ * for 16 bytes, which is what serving brings, has a kernel without the other cases' registers. */
 #include <string.h>
 
+#include "kernels/checksum.h"
 #include "kernels/cuda/convert.cuh"
 #include "kernels/cuda/device.cuh"
 
-enum { THREADS = 128, PACKS_PER_THREAD = 2, CHUNK = THREADS * PACKS_PER_THREAD };
+enum { THREADS = 128, WARPS = THREADS / 32, ROUNDS = 4, PACK = 8, PACK_WORDS = PACK / 2 };
 
 struct batch_item {
     void *cache;
     const void *rows;
+    uint64_t *sums;
     uint32_t pos, tokens, capacity;
     uint32_t layer_begin, layer_end;
     uint32_t first_block; /* of the grid */
     uint8_t rows_dtype;
-    uint8_t pack; /* elements */
+    uint8_t wide; /* packs may be moved by 16 bytes */
 };
 static_assert(sizeof(struct batch_item) * TKV_ITEMS_MAX <= TKV_CUDA_TABLE_BYTES, "fits a table");
 
@@ -35,6 +38,7 @@ struct batch_head {
     struct tkv_geometry geom;
     uint32_t n;
     uint32_t blocks_each; /* where all items have as many blocks; else 0 */
+    uint32_t row_packs;   /* packs in a row, the last one perhaps cut */
     uint32_t *refused;
 };
 
@@ -58,100 +62,198 @@ __host__ __device__ static bool guard(const struct tkv_geometry &g, const struct
     return pointers && positions && layers && it.rows_dtype < TKV_DTYPE_COUNT;
 }
 
-__host__ __device__ static size_t packs_of(const struct tkv_geometry &g,
-                                           const struct batch_item &it)
+__host__ __device__ static uint64_t units_of(const struct batch_item &it)
 {
-    return tkv_plane_offset(&g, it.tokens, it.layer_end - it.layer_begin, 0) / it.pack;
+    return (uint64_t)(it.layer_end - it.layer_begin) * TKV_KV * it.tokens;
 }
 
-/* --- device ----------------------------------------------------------------------------------- */
+/* --- device: packs ---------------------------------------------------------------------------- */
 
-template <class Bits, int N> struct alignas(sizeof(Bits) * N < 16 ? sizeof(Bits) * N : 16) pack {
-    Bits x[N];
+/* Eight elements of the cache's dtype, two to a word. */
+struct pack {
+    uint32_t words[PACK_WORDS];
 };
 
-/* 64-bit division is a long subroutine, and nearly all quotients here fit 32 bits. */
-__device__ static size_t divide(size_t a, size_t b)
+__device__ static struct pack load16(const void *at)
 {
-    if (((a | b) >> 32) == 0) return (uint32_t)a / (uint32_t)b;
-    return a / b;
+    uint4 x = *(const uint4 *)at;
+    return {{x.x, x.y, x.z, x.w}};
 }
 
-/* The loads of a thread are all under way before the first is used. */
-template <class Src, class Dst, int N>
-__device__ static void write_chunk(const struct tkv_geometry &g, const struct batch_item &it,
-                                   size_t chunk)
-{
-    typedef pack<typename Src::bits, N> src_pack;
-    typedef pack<typename Dst::bits, N> dst_pack;
-    const src_pack *src = (const src_pack *)it.rows;
-    dst_pack *dst = (dst_pack *)it.cache;
-    size_t total = packs_of(g, it), run_packs = (size_t)it.tokens * g.head_dim / N;
-    size_t first_run = (size_t)it.layer_begin * TKV_KV * g.n_kv_heads;
-    size_t first = chunk * CHUNK + threadIdx.x;
-    src_pack in[PACKS_PER_THREAD];
+/* A pack as it is, bit by bit. */
+struct same_type {
+    __device__ static struct pack load(const void *row, uint32_t dim)
+    {
+        return load16((const uint16_t *)row + dim);
+    }
+    __device__ static uint32_t element(const void *row, uint32_t dim)
+    {
+        return ((const uint16_t *)row)[dim];
+    }
+};
 
+/* A pack of another type, converted. */
+template <class Src, class Dst> struct converted {
+    __device__ static struct pack load(const void *row, uint32_t dim)
+    {
+        struct alignas(16) loaded {
+            typename Src::bits x[PACK];
+        } in = *(const loaded *)((const typename Src::bits *)row + dim);
+        struct pack out;
 #pragma unroll
-    for (int k = 0; k < PACKS_PER_THREAD; k++) {
-        size_t p = first + k * THREADS;
-        if (p < total) in[k] = src[p];
-    }
-#pragma unroll
-    for (int k = 0; k < PACKS_PER_THREAD; k++) {
-        size_t p = first + k * THREADS;
-        if (p >= total) break;
-        size_t run = divide(p, run_packs);
-        size_t at = tkv_row_offset(&g, it.capacity, first_run + run, it.pos) / N;
-        dst_pack out;
-#pragma unroll
-        for (int e = 0; e < N; e++)
-            out.x[e] = tkv_conversion<Src, Dst>::apply(in[k].x[e]);
-        dst[at + (p - run * run_packs)] = out;
-    }
-}
-
-template <class Src, class Dst>
-__device__ static void convert_chunk(const struct tkv_geometry &g, const struct batch_item &it,
-                                     size_t chunk)
-{
-    if (it.pack == 8) {
-        write_chunk<Src, Dst, 8>(g, it, chunk);
-    } else {
-        write_chunk<Src, Dst, 1>(g, it, chunk);
-    }
-}
-
-/* Equal types: 16 bits are 16 bits. */
-__device__ static void copy_chunk(const struct tkv_geometry &g, const struct batch_item &it,
-                                  size_t chunk)
-{
-    typedef tkv_as_bf16 any;
-    switch (it.pack) {
-    case 8: write_chunk<any, any, 8>(g, it, chunk); break;
-    case 4: write_chunk<any, any, 4>(g, it, chunk); break;
-    case 2: write_chunk<any, any, 2>(g, it, chunk); break;
-    default: write_chunk<any, any, 1>(g, it, chunk);
-    }
-}
-
-__device__ static void append_chunk(const struct tkv_geometry &g, const struct batch_item &it,
-                                    size_t chunk)
-{
-    if (it.rows_dtype == g.dtype) {
-        copy_chunk(g, it, chunk);
-    } else if (g.dtype == TKV_F16) {
-        if (it.rows_dtype == TKV_F32) {
-            convert_chunk<tkv_as_f32, tkv_as_f16>(g, it, chunk);
-        } else {
-            convert_chunk<tkv_as_bf16, tkv_as_f16>(g, it, chunk);
+        for (int w = 0; w < PACK_WORDS; w++) {
+            uint32_t low = tkv_conversion<Src, Dst>::apply(in.x[2 * w]);
+            uint32_t high = tkv_conversion<Src, Dst>::apply(in.x[2 * w + 1]);
+            out.words[w] = low | high << 16;
         }
+        return out;
+    }
+    __device__ static uint32_t element(const void *row, uint32_t dim)
+    {
+        return tkv_conversion<Src, Dst>::apply(((const typename Src::bits *)row)[dim]);
+    }
+};
+
+/* Element by element, for rows that are not aligned or end within a pack: elements past the row are
+ * 0, and are not stored. */
+template <class Type>
+__device__ static struct pack load_narrow(const void *row, uint32_t dim, uint32_t head_dim)
+{
+    struct pack out = {};
+#pragma unroll
+    for (int e = 0; e < PACK; e++) {
+        if (dim + e < head_dim) out.words[e / 2] |= Type::element(row, dim + e) << e % 2 * 16;
+    }
+    return out;
+}
+
+__device__ static void store_narrow(uint16_t *row, uint32_t dim, uint32_t head_dim,
+                                    const struct pack &p)
+{
+#pragma unroll
+    for (int e = 0; e < PACK; e++) {
+        if (dim + e < head_dim) row[dim + e] = (uint16_t)(p.words[e / 2] >> e % 2 * 16);
+    }
+}
+
+/* --- device: units ---------------------------------------------------------------------------- */
+
+/* One warp's unit: head 0's rows, and the elements from one head's row to the next one's. */
+struct unit {
+    const char *src;
+    uint16_t *dst;
+    size_t src_step, dst_step; /* bytes, elements */
+};
+
+/* Lane-wise walk over the packs of a unit: (head, column), 32 packs ahead at a time. */
+struct walk {
+    uint32_t head, column;
+};
+
+__device__ static void advance(struct walk &w, uint32_t row_packs)
+{
+    w.column += 32;
+    if (row_packs == 16) { /* head_dim 128: no division */
+        w.column -= 32;
+        w.head += 2;
+        return;
+    }
+    w.head += w.column / row_packs;
+    w.column %= row_packs;
+}
+
+__device__ static uint64_t add_pack(uint64_t sum, const struct pack &p, const struct walk &w)
+{
+    uint32_t head = tkv_checksum_head(w.head);
+#pragma unroll
+    for (uint32_t i = 0; i < PACK_WORDS; i++)
+        sum += (uint64_t)p.words[i] * (head * tkv_checksum_factor(w.column * PACK_WORDS + i));
+    return sum;
+}
+
+template <class Type, bool Wide>
+__device__ static struct pack load(const struct tkv_geometry &g, const struct unit &u,
+                                   const struct walk &w)
+{
+    const void *row = u.src + w.head * u.src_step;
+    return Wide ? Type::load(row, w.column * PACK)
+                : load_narrow<Type>(row, w.column * PACK, g.head_dim);
+}
+
+template <bool Wide>
+__device__ static void store(const struct tkv_geometry &g, const struct unit &u,
+                             const struct walk &w, const struct pack &p)
+{
+    uint16_t *row = u.dst + w.head * u.dst_step;
+    if (Wide) {
+        *(uint4 *)(row + w.column * PACK) = {p.words[0], p.words[1], p.words[2], p.words[3]};
     } else {
-        if (it.rows_dtype == TKV_F32) {
-            convert_chunk<tkv_as_f32, tkv_as_bf16>(g, it, chunk);
-        } else {
-            convert_chunk<tkv_as_f16, tkv_as_bf16>(g, it, chunk);
+        store_narrow(row, w.column * PACK, g.head_dim, p);
+    }
+}
+
+/* Moves a unit; this lane's part of its checksum, where that is wanted. */
+template <class Type, bool Wide, bool Summed>
+__device__ static uint64_t move_unit(const struct batch_head &b, const struct unit &u)
+{
+    uint32_t lane = threadIdx.x % 32, packs = b.geom.n_kv_heads * b.row_packs;
+    struct walk next = {lane / b.row_packs, lane % b.row_packs};
+    uint64_t sum = 0;
+    for (uint32_t first = lane; first < packs; first += 32 * ROUNDS) {
+        struct walk at[ROUNDS];
+        struct pack in[ROUNDS];
+#pragma unroll
+        for (int k = 0; k < ROUNDS; k++) {
+            at[k] = next;
+            if (first + 32 * k < packs) in[k] = load<Type, Wide>(b.geom, u, at[k]);
+            advance(next, b.row_packs);
+        }
+#pragma unroll
+        for (int k = 0; k < ROUNDS; k++) {
+            if (first + 32 * k >= packs) break;
+            store<Wide>(b.geom, u, at[k], in[k]);
+            if (Summed) sum = add_pack(sum, in[k], at[k]);
         }
     }
+    return sum;
+}
+
+template <class Type, bool Summed>
+__device__ static uint64_t move_any(const struct batch_head &b, const struct unit &u, bool wide)
+{
+    return wide ? move_unit<Type, true, Summed>(b, u) : move_unit<Type, false, Summed>(b, u);
+}
+
+template <bool Summed>
+__device__ static uint64_t move_typed(const struct batch_head &b, const struct batch_item &it,
+                                      const struct unit &u)
+{
+    if (it.rows_dtype == b.geom.dtype) return move_any<same_type, Summed>(b, u, it.wide);
+    if (b.geom.dtype == TKV_F16) {
+        if (it.rows_dtype == TKV_F32)
+            return move_any<converted<tkv_as_f32, tkv_as_f16>, Summed>(b, u, it.wide);
+        return move_any<converted<tkv_as_bf16, tkv_as_f16>, Summed>(b, u, it.wide);
+    }
+    if (it.rows_dtype == TKV_F32)
+        return move_any<converted<tkv_as_f32, tkv_as_bf16>, Summed>(b, u, it.wide);
+    return move_any<converted<tkv_as_f16, tkv_as_bf16>, Summed>(b, u, it.wide);
+}
+
+/* The sum of all lanes' numbers, in every lane. */
+__device__ static uint64_t warp_sum(uint64_t x)
+{
+#if __CUDA_ARCH__ >= 800
+    /* Thirds of a number, summed over 32 lanes, fit the hardware's 32-bit reduction. */
+    const uint32_t third = (1u << 22) - 1;
+    uint64_t low = __reduce_add_sync(0xffffffff, (uint32_t)x & third);
+    uint64_t middle = __reduce_add_sync(0xffffffff, (uint32_t)(x >> 22) & third);
+    uint64_t high = __reduce_add_sync(0xffffffff, (uint32_t)(x >> 44));
+    return low + (middle << 22) + (high << 44);
+#else
+    for (int lanes = 16; lanes > 0; lanes /= 2)
+        x += __shfl_xor_sync(0xffffffff, x, lanes);
+    return x;
+#endif
 }
 
 /* The item that a block works for: the last one whose first block is not behind it. */
@@ -170,45 +272,53 @@ template <class Batch> __device__ static uint32_t item_of_block(const Batch &b)
     return low;
 }
 
-/* Grid: the items' chunks one after the other. An item that the guard refuses has one block. */
-template <class Batch>
+/* Grid: the items' units one after the other, WARPS to a block. An item that the guard refuses has
+ * one block. Plain: every item is of the cache's dtype, and wide. */
+template <class Batch, bool Plain, bool Summed>
 __global__ static void __launch_bounds__(THREADS)
     append_batched_kernel(const __grid_constant__ Batch b)
 {
+    const struct tkv_geometry &g = b.head.geom;
     const struct batch_item &it = b.items[item_of_block(b)];
-    if (!guard(b.head.geom, it)) {
+    if (!guard(g, it)) {
         if (threadIdx.x == 0) *b.head.refused = 1;
         return;
     }
-    append_chunk(b.head.geom, it, blockIdx.x - it.first_block);
+    uint64_t n = (uint64_t)(blockIdx.x - it.first_block) * WARPS + threadIdx.x / 32;
+    if (n >= units_of(it)) return;
+    uint32_t plane = it.tokens == 1 ? (uint32_t)n : (uint32_t)(n / it.tokens);
+    uint32_t token = it.tokens == 1 ? 0 : (uint32_t)(n % it.tokens);
+    size_t first_plane = (size_t)it.layer_begin * TKV_KV + plane;
+    size_t size = Plain || it.rows_dtype != TKV_F32 ? sizeof(uint16_t) : sizeof(uint32_t);
+    struct unit u;
+    u.src = (const char *)it.rows +
+            tkv_row_offset(&g, it.tokens, (size_t)plane * g.n_kv_heads, token) * size;
+    u.dst = (uint16_t *)it.cache +
+            tkv_row_offset(&g, it.capacity, first_plane * g.n_kv_heads, (size_t)it.pos + token);
+    u.src_step = tkv_row_offset(&g, it.tokens, 1, 0) * size;
+    u.dst_step = tkv_row_offset(&g, it.capacity, 1, 0);
+    uint64_t sum = Plain ? move_unit<same_type, true, Summed>(b.head, u)
+                         : move_typed<Summed>(b.head, it, u);
+    if (!Summed || it.sums == NULL) return;
+    sum = TKV_CHECKSUM_SEED + warp_sum(sum);
+    if (threadIdx.x % 32 == 0)
+        it.sums[tkv_sum_offset(&g, (size_t)it.pos + token, 0, first_plane)] = sum;
 }
 
 /* --- host ------------------------------------------------------------------------------------- */
 
-static bool aligned(const void *ptr, size_t bytes)
+static bool aligned(const void *ptr)
 {
-    return (uintptr_t)ptr % bytes == 0;
+    return (uintptr_t)ptr % 16 == 0;
 }
 
-/* The widest pack that every row of the item is aligned for: rows start at multiples of head_dim
- * from the block's and the cache's first byte. */
-static uint8_t pack_of(const struct tkv_geometry *g, const struct tkv_append_item *it)
-{
-    size_t size = it->rows_dtype == TKV_F32 ? sizeof(uint32_t) : sizeof(uint16_t);
-    for (uint32_t n = 8; n > 1; n /= 2) {
-        size_t bytes = size * n < 16 ? size * n : 16;
-        bool fits = g->head_dim % n == 0 && aligned(it->cache, n * sizeof(uint16_t)) &&
-                    aligned(it->rows, bytes);
-        if (fits && (n == 8 || it->rows_dtype == g->dtype)) return (uint8_t)n;
-    }
-    return 1;
-}
-
+/* Rows start at multiples of head_dim from the block's and the cache's first byte. */
 static struct batch_item describe(const struct tkv_geometry *g, const struct tkv_append_item *it)
 {
     struct batch_item out = {};
     out.cache = it->cache;
     out.rows = it->rows;
+    out.sums = it->sums;
     out.pos = it->pos;
     out.tokens = it->tokens;
     out.capacity = it->capacity;
@@ -216,38 +326,53 @@ static struct batch_item describe(const struct tkv_geometry *g, const struct tkv
     out.layer_end = it->layer_end;
     out.rows_dtype = (unsigned)it->rows_dtype < TKV_DTYPE_COUNT ? (uint8_t)it->rows_dtype
                                                                 : (uint8_t)TKV_DTYPE_COUNT;
-    out.pack = pack_of(g, it);
+    out.wide = g->head_dim % PACK == 0 && aligned(it->cache) && aligned(it->rows);
     return out;
 }
 
-/* Fills out[0 .. n-1] and the head; the grid's blocks, or 0 where they are too many for a grid. */
-static uint32_t plan(struct batch_head *head, struct batch_item *out,
-                     const struct tkv_append_item *items)
+struct plan {
+    uint32_t blocks; /* 0: too many for a grid */
+    bool plain, summed;
+};
+
+/* Fills out[0 .. n-1] and the head. */
+static struct plan make_plan(struct batch_head *head, struct batch_item *out,
+                             const struct tkv_append_item *items)
 {
     uint64_t total = 0, each = 0;
     bool uniform = true;
+    struct plan plan = {0, true, false};
     for (uint32_t i = 0; i < head->n; i++) {
         out[i] = describe(&head->geom, &items[i]);
         out[i].first_block = (uint32_t)total;
-        uint64_t blocks = 1;
-        if (guard(head->geom, out[i])) {
-            uint64_t packs = packs_of(head->geom, out[i]);
-            blocks = packs == 0 ? 1 : (packs - 1) / CHUNK + 1;
-        }
+        uint64_t units = guard(head->geom, out[i]) ? units_of(out[i]) : 0;
+        uint64_t blocks = units == 0 ? 1 : (units - 1) / WARPS + 1;
         if (i == 0) each = blocks;
         uniform = uniform && blocks == each;
+        plan.plain = plan.plain && out[i].wide && out[i].rows_dtype == head->geom.dtype;
+        plan.summed = plan.summed || out[i].sums != NULL;
         total += blocks;
-        if (total > INT32_MAX) return 0;
+        if (total > INT32_MAX) return plan;
     }
     head->blocks_each = uniform ? (uint32_t)each : 0;
-    return (uint32_t)total;
+    plan.blocks = (uint32_t)total;
+    return plan;
+}
+
+template <class Batch, bool Plain, bool Summed>
+static enum tkv_status start(struct tkv_cuda_device *cuda, const Batch &batch, uint32_t blocks)
+{
+    append_batched_kernel<Batch, Plain, Summed><<<blocks, THREADS, 0, cuda->stream>>>(batch);
+    return tkv_cuda_launched(cuda, "append_batched_kernel");
 }
 
 template <class Batch>
-static enum tkv_status launch(struct tkv_cuda_device *cuda, const Batch &batch, uint32_t blocks)
+static enum tkv_status launch(struct tkv_cuda_device *cuda, const Batch &batch,
+                              const struct plan &plan)
 {
-    append_batched_kernel<<<blocks, THREADS, 0, cuda->stream>>>(batch);
-    return tkv_cuda_launched(cuda, "append_batched_kernel");
+    if (!plan.plain) return start<Batch, false, true>(cuda, batch, plan.blocks);
+    return plan.summed ? start<Batch, true, true>(cuda, batch, plan.blocks)
+                       : start<Batch, true, false>(cuda, batch, plan.blocks);
 }
 
 template <int N>
@@ -256,8 +381,8 @@ static enum tkv_status launch_inline(struct tkv_cuda_device *cuda, const struct 
 {
     struct batch_inline<N> batch;
     batch.head = *head;
-    uint32_t blocks = plan(&batch.head, batch.items, items);
-    return blocks == 0 ? TKV_EINVAL : launch(cuda, batch, blocks);
+    struct plan plan = make_plan(&batch.head, batch.items, items);
+    return plan.blocks == 0 ? TKV_EINVAL : launch(cuda, batch, plan);
 }
 
 static enum tkv_status launch_table(struct tkv_cuda_device *cuda, const struct batch_head *head,
@@ -269,10 +394,10 @@ static enum tkv_status launch_table(struct tkv_cuda_device *cuda, const struct b
     if (st != TKV_OK) return st;
     batch.head = *head;
     batch.items = (const struct batch_item *)table->device;
-    uint32_t blocks = plan(&batch.head, (struct batch_item *)table->host, items);
-    if (blocks == 0) return TKV_EINVAL;
+    struct plan plan = make_plan(&batch.head, (struct batch_item *)table->host, items);
+    if (plan.blocks == 0) return TKV_EINVAL;
     st = tkv_cuda_table_send(cuda, table, head->n * sizeof batch.items[0]);
-    if (st == TKV_OK) st = launch(cuda, batch, blocks);
+    if (st == TKV_OK) st = launch(cuda, batch, plan);
     busy = tkv_cuda_table_busy(cuda, table);
     return st != TKV_OK ? st : busy;
 }
@@ -281,7 +406,7 @@ enum tkv_status tkv_cuda_append_batched(struct tkv_device *dev, const struct tkv
                                         const struct tkv_append_item *items, uint32_t n)
 {
     struct tkv_cuda_device *cuda = tkv_cuda(dev);
-    struct batch_head head = {*geom, n, 0, cuda->refused};
+    struct batch_head head = {*geom, n, 0, (geom->head_dim - 1) / PACK + 1, cuda->refused};
     enum tkv_status st = tkv_cuda_enter(cuda);
     if (st != TKV_OK) return st;
     if (n <= 8) return launch_inline<8>(cuda, &head, items);

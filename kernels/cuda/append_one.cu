@@ -6,7 +6,7 @@
 struct append_one_args {
     struct tkv_geometry geom;
     struct tkv_append_item item;
-    uint32_t layer, kv;
+    uint32_t first; /* plane: layer * 2 + kv */
     uint32_t *refused;
 };
 
@@ -88,7 +88,8 @@ __device__ static void write_element(const struct append_one_args &a, size_t at,
     }
 }
 
-/* Threads stride over the elements [n_kv_heads][tokens][head_dim] of one plane of the block. */
+/* Grid: y is the plane; threads along x stride over the elements [n_kv_heads][tokens][head_dim] of
+ * that plane of the block. */
 __global__ static void append_one_kernel(struct append_one_args a)
 {
     const struct tkv_append_item &it = a.item;
@@ -96,8 +97,9 @@ __global__ static void append_one_kernel(struct append_one_args a)
         if (blockIdx.x == 0 && threadIdx.x == 0) *a.refused = 1;
         return;
     }
-    size_t cache_plane = tkv_plane_offset(&a.geom, it.capacity, a.layer, a.kv);
-    size_t rows_plane = tkv_plane_offset(&a.geom, it.tokens, a.layer - it.layer_begin, a.kv);
+    uint32_t layer = (a.first + blockIdx.y) / TKV_KV, kv = (a.first + blockIdx.y) % TKV_KV;
+    size_t cache_plane = tkv_plane_offset(&a.geom, it.capacity, layer, kv);
+    size_t rows_plane = tkv_plane_offset(&a.geom, it.tokens, layer - it.layer_begin, kv);
     size_t n = tkv_plane_elements(&a.geom, it.tokens);
     size_t step = (size_t)gridDim.x * blockDim.x;
     for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
@@ -110,15 +112,20 @@ __global__ static void append_one_kernel(struct append_one_args a)
 }
 
 enum tkv_status tkv_cuda_append_one(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                    const struct tkv_append_item *item, uint32_t layer, uint32_t kv)
+                                    const struct tkv_append_item *item, uint32_t first, uint32_t n)
 {
     const size_t threads = 256, blocks_max = 65535;
     struct tkv_cuda_device *cuda = tkv_cuda(dev);
-    struct append_one_args args = {*geom, *item, layer, kv, cuda->refused};
     enum tkv_status st = tkv_cuda_enter(cuda);
-    if (st != TKV_OK) return st;
     size_t blocks = tkv_plane_elements(geom, item->tokens) / threads + 1;
     if (blocks > blocks_max) blocks = blocks_max;
-    append_one_kernel<<<(unsigned)blocks, (unsigned)threads, 0, cuda->stream>>>(args);
-    return tkv_cuda_launched(cuda, "append_one_kernel");
+    for (uint32_t done = 0; done < n && st == TKV_OK;) {
+        struct append_one_args args = {*geom, *item, first + done, cuda->refused};
+        uint32_t planes = n - done < blocks_max ? n - done : (uint32_t)blocks_max;
+        append_one_kernel<<<dim3((unsigned)blocks, planes), (unsigned)threads, 0, cuda->stream>>>(
+            args);
+        st = tkv_cuda_launched(cuda, "append_one_kernel");
+        done += planes;
+    }
+    return st;
 }

@@ -231,9 +231,11 @@ static const struct tkv_device_ops operations = {
     tkv_cuda_fill,
     tkv_cuda_copy,
     tkv_cuda_copy_rows,
+    tkv_cuda_gather,
     tkv_cuda_append_one,
     tkv_cuda_append_batched,
     tkv_cuda_append_faulty,
+    tkv_cuda_checksums,
     tkv_cuda_compare_planes,
 };
 

@@ -40,7 +40,7 @@ struct tkv_cuda_table {
 
 enum {
     TKV_CUDA_TABLES = 8,
-    TKV_CUDA_TABLE_BYTES = TKV_ITEMS_MAX * 48,
+    TKV_CUDA_TABLE_BYTES = TKV_ITEMS_MAX * 56,
     TKV_CUDA_COUNTS = 4096 /* planes compared by one launch */
 };
 
@@ -82,7 +82,7 @@ enum tkv_status tkv_cuda_table_send(struct tkv_cuda_device *cuda, struct tkv_cud
                                     size_t bytes);
 enum tkv_status tkv_cuda_table_busy(struct tkv_cuda_device *cuda, struct tkv_cuda_table *table);
 
-/* memory.cu, append_one.cu, append_batched.cu, faults.cu, compare.cu */
+/* memory.cu, append_one.cu, append_batched.cu, faults.cu, compare.cu, gather.cu */
 enum tkv_status tkv_cuda_memory_alloc(struct tkv_device *dev, size_t mapped,
                                       struct tkv_memory *out);
 void tkv_cuda_memory_free(struct tkv_device *dev, struct tkv_memory *mem);
@@ -94,12 +94,16 @@ enum tkv_status tkv_cuda_fill(struct tkv_device *dev, void *dst, int byte, size_
 enum tkv_status tkv_cuda_copy(struct tkv_device *dev, void *dst, const void *src, size_t bytes);
 enum tkv_status tkv_cuda_copy_rows(struct tkv_device *dev, void *dst, size_t dst_pitch,
                                    const void *src, size_t src_pitch, size_t width, size_t rows);
+enum tkv_status tkv_cuda_gather(struct tkv_device *dev, const struct tkv_rows *all, size_t n);
 enum tkv_status tkv_cuda_append_one(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                    const struct tkv_append_item *item, uint32_t layer,
-                                    uint32_t kv);
+                                    const struct tkv_append_item *item, uint32_t first,
+                                    uint32_t n);
 enum tkv_status tkv_cuda_append_batched(struct tkv_device *dev, const struct tkv_geometry *geom,
                                         const struct tkv_append_item *items, uint32_t n);
 enum tkv_status tkv_cuda_append_faulty(struct tkv_device *dev, const struct tkv_fault_job *job);
+enum tkv_status tkv_cuda_checksums(struct tkv_device *dev, const struct tkv_geometry *geom,
+                                   const struct tkv_checksum_range *range, uint64_t *out,
+                                   size_t stride);
 enum tkv_status tkv_cuda_compare_planes(struct tkv_device *dev, const void *a, const void *b,
                                         size_t plane_bytes, size_t n_planes, uint64_t *mismatched);
 

@@ -209,6 +209,11 @@ START_TEST(bad_command_lines)
         {"selftest --seed 0", "--seed must be at least 1"},
         {"-s foo:bar ping", "\"foo:bar\" is no address: unix:PATH, PATH or tcp:HOST:PORT"},
         {"raw '{\"payload\":3,\"id\":1}'", "the line promises a payload"},
+        {"verify --html -", "--html takes the name of a file, not \"-\""},
+        {"verify --last --batches 2", "--last shows a report as it is: --batches is for a new one"},
+        {"verify --last --seqs 2", "--seqs is for a new one"},
+        {"scrub --batches 2", "there is no option \"--batches\" here"},
+        {"inject bit_flip --layer -1", "--layer takes a number such as 12, not \"-1\""},
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         expect(rows[i].arguments, 2, rows[i].text);
@@ -319,6 +324,11 @@ START_TEST(commands_and_their_answers)
          FAKE_ANSWER("{\"fault\":\"off_by_one\",\"batches\":3}",
                      "{\"id\":1,\"result\":{\"armed\":[\"off_by_one\"]}}\n"),
          "Armed: off_by_one\n"},
+        {"inject bit_flip --layer 0 --kv-head 3 --last-item --together",
+         FAKE_ANSWER("{\"fault\":\"bit_flip\",\"layer\":0,\"kv_head\":3,\"last_item\":true,"
+                     "\"together\":true}",
+                     "{\"id\":1,\"result\":{\"armed\":[\"off_by_one\",\"bit_flip\"]}}\n"),
+         "Armed: off_by_one bit_flip\n"},
         {"inject swap_items",
          FAKE_ANSWER("{\"fault\":\"swap_items\"}",
                      "{\"id\":1,\"result\":{\"armed\":[\"swap_items\"]}}\n"),
@@ -444,6 +454,50 @@ START_TEST(verify_finds_nothing)
 }
 END_TEST
 
+/* Goal: the kept report is shown with its origin and its age, also as JSON; none kept is fine. */
+START_TEST(verify_last)
+{
+    static const struct fake_step none[] = {FAKE_ANSWER(
+        "\"method\":\"debug.last\",\"params\":{}", "{\"id\":1,\"result\":{\"report\":null}}\n")};
+    static const struct fake_step kept[] = {
+        FAKE_ANSWER("debug.last",
+                    "{\"id\":1,\"result\":{\"report\":{\"ok\":false,\"items_checked\":2,"
+                    "\"batches_checked\":1,\"divergent_items\":1,\"divergences\":[]},\"source\":"
+                    "\"verify\",\"age_ms\":300000}}\n"),
+        FAKE_ANSWER("server.stats", "{\"id\":2,\"result\":{}}\n"),
+    };
+    expect_with(none, 1, "verify --last", 0, "NOTHING KEPT: no verification has found anything");
+    expect_with(none, 1, "verify --last --json", 0, "{\"report\":null}\n");
+    expect_with(kept, 2, "verify --last", 1, "Kept from a verification, 5 min ago.\nFOUND: 1 of 2");
+    expect_with(kept, 1, "verify --last --json", 1, "\"source\":\"verify\",\"age_ms\":300000}\n");
+}
+END_TEST
+
+/* Goal: scrub says what it is asked to, ends with 1 where rows are damaged, and where the daemon
+ * keeps no checksums, says what still helps. */
+START_TEST(scrub)
+{
+    static const struct fake_step fine[] = {FAKE_ANSWER(
+        "{\"seqs\":[7,8]}",
+        "{\"id\":1,\"result\":{\"ok\":true,\"seqs_checked\":2,\"checksums_checked\":"
+        "64,\"bytes_read\":4096,\"skipped\":{},\"damaged_tokens\":0,\"damages\":[]}}\n")};
+    static const struct fake_step damaged[] = {FAKE_ANSWER(
+        "\"method\":\"debug.scrub\",\"params\":{}}",
+        "{\"id\":1,\"result\":{\"ok\":false,\"seqs_checked\":1,\"checksums_checked\":"
+        "64,\"damaged_tokens\":1,\"damages\":[{\"seq\":7,\"layer\":3,\"kv\":\"k\",\"pos\":"
+        "12,\"expected\":\"00ff\",\"found\":\"\\u001b[31m\"},7]}}\n")};
+    static const struct fake_step off[] = {FAKE_ANSWER(
+        "debug.scrub", "{\"id\":1,\"error\":{\"code\":-32010,\"message\":\"no checksums\","
+                       "\"data\":{\"reason\":\"not_supported\"}}}\n")};
+    expect_with(fine, 1, "scrub --seqs 7,8", 0,
+                "OK: 64 rows of 2 sequences hold what was appended (4.0 KiB read).");
+    expect_with(damaged, 1, "scrub", 1, "DAMAGED: 1 of 64 rows (of 1 sequence) holds other bytes");
+    ck_assert_ptr_null(strchr(output, '\033'));
+    expect_with(damaged, 1, "scrub --json", 1, "\"damages\":[{\"seq\":7,");
+    expect_with(off, 1, "scrub", 1, "has checksums turned off");
+}
+END_TEST
+
 /* Goal: list follows the pages to their end, or stops where it was told to. */
 START_TEST(list_of_pages)
 {
@@ -487,6 +541,8 @@ int main(void)
     tcase_add_test(tc, random_data);
     tcase_add_test(tc, verify_finds);
     tcase_add_test(tc, verify_finds_nothing);
+    tcase_add_test(tc, verify_last);
+    tcase_add_test(tc, scrub);
     tcase_add_test(tc, list_of_pages);
     suite_add_tcase(s, tc);
     int code = tkv_check_main(s);

@@ -145,7 +145,59 @@ START_TEST(typed_results)
     struct truekv_selftest selftest = {.m = 2, .cache_len = &none};
     ck_assert_int_eq(truekv_debug_selftest(kv, &selftest, &verdict), TRUEKV_OK);
     ck_assert(verdict.ok);
-    ck_assert_int_eq(truekv_debug_inject(kv, "off_by_one", 2), TRUEKV_OK);
+    struct truekv_inject inject = {.batches = 2};
+    ck_assert_int_eq(truekv_debug_inject(kv, "off_by_one", &inject), TRUEKV_OK);
+    finish(kv);
+}
+END_TEST
+
+/* Goal: an injection's limits are sent where they are given, 0 among them, and only there. */
+START_TEST(limited_injections)
+{
+    static const struct fake_step steps[] = {
+        FAKE_ANSWER("\"params\":{\"fault\":\"bit_flip\"}}", "{\"id\":1,\"result\":{}}\n"),
+        FAKE_ANSWER(
+            "\"params\":{\"fault\":\"bit_flip\",\"layer\":0,\"kv_head\":3,\"last_item\":true,"
+            "\"together\":true}}",
+            "{\"id\":2,\"result\":{}}\n"),
+    };
+    struct truekv *kv = start(steps, COUNT(steps));
+    uint64_t layer = 0, head = 3;
+    struct truekv_inject how = {
+        .layer = &layer, .kv_head = &head, .last_item = true, .together = true};
+    ck_assert_int_eq(truekv_debug_inject(kv, "bit_flip", NULL), TRUEKV_OK);
+    ck_assert_int_eq(truekv_debug_inject(kv, "bit_flip", &how), TRUEKV_OK);
+    finish(kv);
+}
+END_TEST
+
+/* Goal: the kept report and a scrub's, with and without findings, and what is neither. */
+START_TEST(kept_reports_and_scrubs)
+{
+    static const struct fake_step steps[] = {
+        FAKE_ANSWER("\"method\":\"debug.last\",\"params\":{}",
+                    "{\"id\":1,\"result\":{\"report\":null}}\n"),
+        FAKE_ANSWER("debug.last", "{\"id\":2,\"result\":{\"report\":{\"ok\":false,"
+                                  "\"divergent_items\":3},\"source\":\"shadow\",\"age_ms\":12}}\n"),
+        FAKE_ANSWER("debug.last", "{\"id\":3,\"result\":{\"report\":7}}\n"),
+        FAKE_ANSWER("\"method\":\"debug.scrub\",\"params\":{\"seqs\":[7]}",
+                    "{\"id\":4,\"result\":{\"ok\":false,\"seqs_checked\":1,\"checksums_checked\":"
+                    "64,\"bytes_read\":4096,\"damaged_tokens\":2,\"damages\":[]}}\n"),
+        FAKE_ANSWER("\"method\":\"debug.scrub\",\"params\":{}}", "{\"id\":5,\"result\":{}}\n"),
+    };
+    struct truekv *kv = start(steps, COUNT(steps));
+    struct truekv_last last;
+    struct truekv_scrub scrub;
+    uint64_t seq = 7;
+    ck_assert_int_eq(truekv_debug_last(kv, &last), TRUEKV_OK);
+    ck_assert(last.source == NULL && last.age_ms == 0);
+    ck_assert_int_eq(truekv_debug_last(kv, &last), TRUEKV_OK);
+    ck_assert_str_eq(last.source, "shadow");
+    ck_assert(last.age_ms == 12 && !last.verdict.ok && last.verdict.divergent_items == 3);
+    ck_assert_int_eq(truekv_debug_last(kv, &last), TRUEKV_EANSWER);
+    ck_assert_int_eq(truekv_debug_scrub(kv, &seq, 1, &scrub), TRUEKV_OK);
+    ck_assert(!scrub.ok && scrub.damaged_tokens == 2 && scrub.checksums_checked == 64);
+    ck_assert_int_eq(truekv_debug_scrub(kv, NULL, 0, &scrub), TRUEKV_EANSWER);
     finish(kv);
 }
 END_TEST
@@ -189,6 +241,8 @@ int main(void)
     tcase_add_test(tc, bad_arguments);
     tcase_add_test(tc, appends_in_flight);
     tcase_add_test(tc, typed_results);
+    tcase_add_test(tc, limited_injections);
+    tcase_add_test(tc, kept_reports_and_scrubs);
     tcase_add_test(tc, typed_results_that_are_wrong);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);

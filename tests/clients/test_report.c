@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clients/c/command/heatmap.h"
 #include "clients/c/command/kinds.h"
 #include "clients/c/command/report.h"
 #include "clients/c/command/stats.h"
@@ -24,22 +25,29 @@ static char *read_file(const char *name, const char *ending)
 }
 
 /* What the report makes of a file of JSON. Owner: the caller. */
-static char *render(const char *name, bool color, unsigned width)
+static char *render_in(const char *name, struct out o)
 {
     char *json = read_file(name, "json"), *text = NULL;
     size_t size;
-    struct out o = {.to = open_memstream(&text, &size), .color = color, .width = width};
     ck_assert_msg(json != NULL, "cannot read %s", name);
     cJSON *result = cJSON_Parse(json);
     ck_assert_ptr_nonnull(result);
+    o.to = open_memstream(&text, &size);
     if (strncmp(name, "selftest", 8) == 0)
         report_selftest(&o, result);
+    else if (strncmp(name, "scrub", 5) == 0)
+        report_scrub(&o, result);
     else
         report_verify(&o, result, false);
     fclose(o.to);
     cJSON_Delete(result);
     free(json);
     return text;
+}
+
+static char *render(const char *name, bool color, unsigned width)
+{
+    return render_in(name, (struct out){.color = color, .unicode = true, .width = width});
 }
 
 static void write_file(const char *name, const char *text)
@@ -58,9 +66,25 @@ static void write_file(const char *name, const char *text)
 START_TEST(reports_read_as_before)
 {
     static const char *const names[] = {
-        "ok",         "nothing",       "skipped",     "shared_pointers", "layer_by_layer",
-        "many_kinds", "bit_flip_live", "selftest_ok", "selftest_failed", "odd",
-        "gone",       "partly_gone",
+        "ok",
+        "nothing",
+        "skipped",
+        "shared_pointers",
+        "layer_by_layer",
+        "many_kinds",
+        "bit_flip_live",
+        "selftest_ok",
+        "selftest_failed",
+        "odd",
+        "gone",
+        "partly_gone",
+        "map",
+        "wide",
+        "ambiguous",
+        "evicted",
+        "scrub_ok",
+        "scrub_damaged",
+        "scrub_nothing",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *got = render(names[i], false, 100);
@@ -91,6 +115,87 @@ START_TEST(reports_fit_and_are_harmless)
     text = render("ok", true, 80);
     ck_assert_ptr_nonnull(strstr(text, "\033[1;32mOK:\033[0m"));
     free(text);
+}
+END_TEST
+
+/* Goal: a map fits terminals of 40 to 80 columns, is ASCII where nothing else can be shown, and has
+ * colour where there may be some. */
+START_TEST(maps_fit_every_terminal)
+{
+    static const unsigned widths[] = {40, 60, 79, 80, 100};
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+        char *text = render("wide", false, widths[i]);
+        char *from = strstr(text, "  Where:"), *end = strstr(text, "\nWhat it means");
+        ck_assert(from != NULL && end != NULL);
+        *end = '\0';
+        for (char *line = strtok(from, "\n"); line != NULL; line = strtok(NULL, "\n")) {
+            unsigned most = strstr(line, "batch") != NULL || widths[i] < 80 ? widths[i] : 100;
+            ck_assert_msg(out_columns(line) <= most, "%u: %s", widths[i], line);
+        }
+        free(text);
+    }
+    char *text = render_in("map", (struct out){.width = 80});
+    for (const char *p = text; *p != '\0'; p++)
+        ck_assert((unsigned char)*p < 0x80);
+    ck_assert_ptr_nonnull(strstr(text, "\n     1  ####++   ####++\n"));
+    ck_assert_ptr_nonnull(strstr(text, "bytes that differ: . none  :+%# up to 384 a cell"));
+    free(text);
+    text = render_in("map", (struct out){.color = true, .width = 80});
+    ck_assert_ptr_nonnull(strstr(text, "\033[1;31m####\033[0m\033[33m++\033[0m"));
+    free(text);
+}
+END_TEST
+
+static struct heatmap map_of(const char *divergences, size_t columns, bool *taken)
+{
+    static const struct group all = {0, 1};
+    struct heat_limits limits = {.columns = columns, .strip = columns};
+    struct findings f;
+    struct heatmap map;
+    char json[1024];
+    snprintf(json, sizeof json, "{\"divergences\":[%s]}", divergences);
+    cJSON *result = cJSON_Parse(json);
+    ck_assert(result != NULL && findings_take(&f, result));
+    *taken = heatmap_take(&map, &f, &all, &limits);
+    findings_close(&f);
+    cJSON_Delete(result);
+    return map;
+}
+
+/* Goal: cells are merged where there are too many, no byte is lost, and what is no map is none. */
+START_TEST(heatmaps_merge)
+{
+    bool taken;
+    char text[64];
+    struct heatmap map =
+        map_of("{\"layer\":7,\"map\":{\"heads\":[1,2,3,4,5],\"heads_per_cell\":2,\"pos\":30,"
+               "\"positions\":[8,0,7],\"positions_per_cell\":4}}",
+               2, &taken);
+    ck_assert(taken && map.kv == HAS_K && map.layers.cells == 1 && map.layers.first == 7);
+    ck_assert(map.heads.cells == 2 && map.heads.per_cell == 5 && map.heads.last == 9);
+    ck_assert_uint_eq(map.planes[0][0][0] + map.planes[0][0][1], 15);
+    ck_assert_str_eq(heat_places(&map.heads, 1, text, sizeof text), "5-9");
+    ck_assert_uint_eq(map.strip[0] + map.strip[1], 15);
+    ck_assert_str_eq(heat_axis_text(&map.positions, "position", text, sizeof text),
+                     "positions 30-41 (6 a cell)");
+    (void)map_of("{\"layer\":7}", 64, &taken);
+    ck_assert(!taken);
+    (void)map_of("{\"map\":{\"heads\":[0,0]}}", 64, &taken);
+    ck_assert(!taken);
+    (void)map_of("{\"map\":{\"heads\":7,\"positions\":{}}}", 64, &taken);
+    ck_assert(!taken);
+}
+END_TEST
+
+START_TEST(heat_levels)
+{
+    static const struct {
+        uint64_t bytes, most;
+        unsigned level;
+    } rows[] = {{0, 0, 0},    {0, 9, 0},    {1, 1, 4},    {1, 100, 1},  {25, 100, 1},
+                {26, 100, 2}, {50, 100, 2}, {75, 100, 3}, {76, 100, 4}, {100, 100, 4}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        ck_assert_uint_eq(heat_level(rows[i].bytes, rows[i].most), rows[i].level);
 }
 END_TEST
 
@@ -178,6 +283,9 @@ int main(void)
     TCase *tc = tcase_create("report");
     tcase_add_test(tc, reports_read_as_before);
     tcase_add_test(tc, reports_fit_and_are_harmless);
+    tcase_add_test(tc, maps_fit_every_terminal);
+    tcase_add_test(tc, heatmaps_merge);
+    tcase_add_test(tc, heat_levels);
     tcase_add_test(tc, every_kind_is_explained);
     tcase_add_test(tc, numbers_as_text);
     tcase_add_test(tc, stats_of_any_shape);

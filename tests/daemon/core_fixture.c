@@ -38,6 +38,7 @@ void fx_init(struct fixture *f)
                                     .limits_staging_bytes = 64 << 20,
                                     .limits_device_ms = 60000,
                                     .debug_scratch_bytes = 32 << 20,
+                                    .scrub_checksums = true,
                                     .debug_allow_fault_injection = true};
     f->config.models[0] = (struct tkv_model){"tiny", {3, 2, 5, TKV_F16}, 40};
     const char *backend = getenv("TKV_TEST_BACKEND");
@@ -59,6 +60,22 @@ void fx_close(struct fixture *f)
     pthread_mutex_destroy(&f->lock);
 }
 
+static void copy_verify(struct fx_op *x, const struct tkv_verify_report *report)
+{
+    size_t bytes = report->n_divergences * sizeof *report->divergences;
+    x->report = *report;
+    x->report.divergences = malloc(bytes + 1);
+    if (bytes > 0) memcpy(x->report.divergences, report->divergences, bytes);
+}
+
+static void copy_scrub(struct fx_op *x, const struct tkv_scrub_report *report)
+{
+    size_t bytes = report->n_damages * sizeof *report->damages;
+    x->scrub = *report;
+    x->scrub.damages = malloc(bytes + 1);
+    if (bytes > 0) memcpy(x->scrub.damages, report->damages, bytes);
+}
+
 static void copy_outcome(struct fx_op *x)
 {
     struct tkv_op *op = &x->op;
@@ -71,11 +88,12 @@ static void copy_outcome(struct fx_op *x)
                op->request->params.seq_append.m * sizeof(uint64_t));
     for (size_t i = 0; x->request.method == TKV_METHOD_SEQ_LIST && i < op->result.list.n; i++)
         x->listed[i] = op->result.list.states[i].seq;
-    if (x->request.method == TKV_METHOD_DEBUG_VERIFY) {
-        x->report = *op->result.verify;
-        size_t bytes = x->report.n_divergences * sizeof *x->report.divergences;
-        x->report.divergences = malloc(bytes + 1);
-        if (bytes > 0) memcpy(x->report.divergences, op->result.verify->divergences, bytes);
+    if (x->request.method == TKV_METHOD_DEBUG_VERIFY) copy_verify(x, op->result.verify);
+    if (x->request.method == TKV_METHOD_DEBUG_SCRUB) copy_scrub(x, op->result.scrub);
+    if (x->request.method == TKV_METHOD_DEBUG_LAST) {
+        x->last_given = op->result.last.report != NULL;
+        x->last_shadow = op->result.last.shadow;
+        if (x->last_given) copy_verify(x, op->result.last.report);
     }
     if (x->request.method == TKV_METHOD_DEBUG_SELFTEST) {
         x->selftest = *op->result.selftest;
@@ -174,6 +192,14 @@ struct fx_op *fx_verify(void)
     return fx_simple(TKV_METHOD_DEBUG_VERIFY);
 }
 
+struct fx_op *fx_scrub(size_t m, const uint64_t *seqs)
+{
+    struct fx_op *x = fx_simple(TKV_METHOD_DEBUG_SCRUB);
+    if (m > 0) memcpy(x->seqs, seqs, m * sizeof *seqs);
+    x->request.params.debug_scrub = (struct tkv_debug_scrub){m, x->seqs};
+    return x;
+}
+
 struct fx_op *fx_inject(const char *fault, uint64_t batches)
 {
     struct fx_op *x = fx_simple(TKV_METHOD_DEBUG_INJECT);
@@ -227,6 +253,7 @@ void fx_drop(struct fx_op *op)
         tkv_staging_unref(op->op.result.read.block);
     free(op->report.divergences);
     free(op->selftest.items);
+    free(op->scrub.damages);
     free(op);
 }
 

@@ -27,6 +27,8 @@ struct fx_op {
     uint64_t lens[FX_ITEMS_MAX];
     struct tkv_verify_report report;     /* divergences: malloc'ed copy */
     struct tkv_selftest_report selftest; /* items: malloc'ed copy */
+    struct tkv_scrub_report scrub;       /* damages: malloc'ed copy */
+    bool last_given, last_shadow;        /* debug.last: a report, in report */
     uint64_t listed[1000];
     size_t n_items_at_fault;
     size_t faulty_index[FX_ITEMS_MAX];
@@ -48,6 +50,7 @@ struct fx_op *fx_info(uint64_t seq);
 struct fx_op *fx_read(uint64_t seq);
 struct fx_op *fx_list(uint64_t cursor, uint64_t limit);
 struct fx_op *fx_verify(void);
+struct fx_op *fx_scrub(size_t m, const uint64_t *seqs); /* m 0: all */
 struct fx_op *fx_inject(const char *fault, uint64_t batches);
 struct fx_op *fx_simple(enum tkv_method method);
 

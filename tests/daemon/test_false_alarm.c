@@ -1,8 +1,8 @@
 /* Goal: verification never cries wolf, and never calls something right that it did not look at.
  * Method: sequences that grow, roll back, are freed and created anew (so that memory is used
- * again), with several operations in flight all the time and a verification among them, until
- * TKV_TEST_BATCHES device batches have run; every report must be ok, and reasons for skipping are
- * only those that can occur. The journal is small, so that records leave it while they are checked.
+ * again), with several operations in flight all the time, verifications and scrubs among them, and
+ * shadow mode and the background scrub beside them, until TKV_TEST_BATCHES device batches have run;
+ * every report must be ok, and reasons for skipping are only those that can occur. The journal is small, so that records leave it while they are checked.
  * TKV_TEST_SEED repeats a run. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ enum { SEQS = 16, CAPACITY = 40, IN_FLIGHT = 12, TOKEN_ELEMENTS = 3 * 2 * 2 * 5 
 
 static struct fixture fx;
 static struct fx_op *flying[IN_FLIGHT];
-static uint64_t random_state, verified, skipped;
+static uint64_t random_state, verified, skipped, scrubbed;
 
 static uint64_t rnd(uint64_t below)
 {
@@ -51,7 +51,7 @@ static struct fx_op *random_operation(void)
     if (dice < 730) return fx_truncate(seq, rnd(CAPACITY));
     if (dice < 740) return fx_free(1, &seq);
     if (dice < 990) return fx_create(seq, CAPACITY);
-    return fx_verify();
+    return dice < 995 ? fx_verify() : fx_scrub(0, NULL);
 }
 
 static void land(size_t i)
@@ -69,6 +69,13 @@ static void land(size_t i)
         verified += x->report.items_checked;
         skipped += x->report.skipped[TKV_SKIP_FREED] + x->report.skipped[TKV_SKIP_TRUNCATED];
     }
+    if (x->request.method == TKV_METHOD_DEBUG_SCRUB) {
+        ck_assert_int_eq(x->op.error.status, TKV_OK);
+        ck_assert_msg(x->scrub.ok, "scrub: a false alarm: sequence %d layer %u pos %u",
+                      (int)x->scrub.damages[0].seq, x->scrub.damages[0].layer,
+                      x->scrub.damages[0].pos);
+        scrubbed += x->scrub.checksums_checked;
+    }
     fx_drop(x);
 }
 
@@ -81,6 +88,9 @@ START_TEST(no_false_alarm)
     fflush(stdout);
     fx_init(&fx);
     fx.config.journal_bytes = 1 << 20;
+    fx.config.shadow_sample = TKV_WHOLE / 20;
+    fx.config.shadow_on_divergence = TKV_DIVERGENCE_LATCH;
+    fx.config.scrub_bytes_per_second = 20 << 20;
     fx_open(&fx);
     while (tkv_stat_get(&tkv_core_stats(fx.core)->batch_count) < batches) {
         size_t i = rnd(IN_FLIGHT);
@@ -97,6 +107,15 @@ START_TEST(no_false_alarm)
            " batches, %" PRIu64 " sequences\n",
            tkv_stat_get(&stats->verify_runs), verified, skipped, tkv_stat_get(&stats->batch_count),
            tkv_stat_get(&stats->sequences_created));
+    printf("%" PRIu64 " checksums scrubbed on demand, %" PRIu64 " bytes in all; %" PRIu64
+           " batches verified in passing, %" PRIu64 " missed\n",
+           scrubbed, tkv_stat_get(&stats->scrub_bytes), tkv_stat_get(&stats->shadow_batches),
+           tkv_stat_get(&stats->shadow_missed));
+    ck_assert(tkv_core_healthy(fx.core));
+    ck_assert_uint_eq(tkv_stat_get(&stats->scrub_damaged_tokens), 0);
+    ck_assert_uint_gt(scrubbed, 0);
+    ck_assert_uint_gt(tkv_stat_get(&stats->scrub_passes), 0);
+    ck_assert_uint_gt(tkv_stat_get(&stats->shadow_batches), 0);
     ck_assert_uint_gt(tkv_stat_get(&stats->journal_evicted), 0);
     ck_assert_uint_gt(verified - verified / 4,
                       skipped); /* most were looked at in the live cache, too */

@@ -183,7 +183,7 @@ START_TEST(superseded_is_never_missed)
     struct tkv_sequences *table;
     ck_assert_int_eq(tkv_sequences_open(&table, 4), TKV_OK);
     struct tkv_sequence *seq = add_live(table, 1);
-    seq->cache = tkv_cache_open(1, 1);
+    seq->cache = tkv_cache_open(&(struct tkv_cache_size){1, 1, 0}, 1);
     uint64_t batch = 0, cut_at[65] = {0}, right = 0, asked = 0;
     for (int step = 0; step < 20000; step++) {
         uint32_t len = tkv_sequence_len(seq);
@@ -252,7 +252,7 @@ START_TEST(engine_keeps_order)
     struct tkv_engine *engine;
     struct numbered_job jobs[500] = {0};
     ck_assert_int_eq(tkv_device_open(&dev, TKV_BACKEND_CPU, 0, NULL), TKV_OK);
-    ck_assert_int_eq(tkv_engine_open(&engine, dev, ring, &bell), TKV_OK);
+    ck_assert_int_eq(tkv_engine_open(&engine, dev, false, ring, &bell), TKV_OK);
     next_number = 0;
     for (int i = 0; i < 500; i++) {
         jobs[i].number = i;

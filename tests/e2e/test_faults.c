@@ -152,6 +152,53 @@ START_TEST(unknown_faults_are_refused)
 }
 END_TEST
 
+/* Goal: a flipped bit is found by a scrub at its place, and by shadow mode, which keeps its report and
+ * latches health; a verification that reaches further back than the journal says so. */
+START_TEST(damage_is_found_in_passing)
+{
+    static const char passing[] =
+        "models = ( { name = \"m\"; n_layers = 2; n_kv_heads = 3; head_dim = 8;"
+        " dtype = \"f16\"; capacity = 32; } );\n"
+        "journal: { bytes = \"6K\"; };\n"
+        "shadow: { sample = 1.0; on_divergence = \"latch\"; };\n"
+        "debug: { allow_fault_injection = true; };\n";
+    teardown();
+    daemon_start(&d, passing);
+    wire_open(&w, &d);
+    for (int i = 0; i < SEQS; i++)
+        cJSON_Delete(wire_call(&w, "seq.create", "{\"seq\":%d}", 10 + i));
+    append_step(0);
+    cJSON *answer = wire_call(&w, "debug.scrub", NULL);
+    json_expect(answer, "result.ok", "true");
+    json_expect(answer, "result.checksums_checked", "80"); /* sequences * layers * K|V * tokens */
+    cJSON_Delete(answer);
+    answer = wire_call(&w, "debug.last", NULL);
+    json_expect(answer, "result.report", "null");
+    cJSON_Delete(answer);
+    wire_ok(&w, "debug.inject", "{\"fault\":\"bit_flip\"}");
+    append_step(1);
+    answer = wire_call(&w, "debug.scrub", "{\"seqs\":[13,10]}");
+    json_expect(answer, "result.ok", "false");
+    json_expect(answer, "result.damaged_tokens", "1");
+    json_expect(answer, "result.damages[0].seq", "13");
+    json_expect(answer, "result.damages[0].pos", "5");
+    cJSON_Delete(answer);
+    append_step(2);
+    answer = wire_call(&w, "debug.verify", "{\"batches\":3}"); /* behind shadow mode's */
+    json_expect(answer, "result.skipped.evicted", "2");
+    cJSON_Delete(answer);
+    answer = wire_call(&w, "debug.last", "{}");
+    json_expect(answer, "result.source", "\"shadow\"");
+    json_expect(answer, "result.report.divergences[0].kind", "\"bit_flip\"");
+    cJSON_Delete(answer);
+    answer = wire_call(&w, "server.info", NULL);
+    json_expect(answer, "result.healthy", "false");
+    cJSON_Delete(answer);
+    wire_refused(&w, "debug.scrub", "{\"seqs\":[99]}", "not_found");
+    daemon_stop(&d);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("faults");
@@ -160,6 +207,7 @@ int main(void)
     tcase_add_loop_test(tests, faults_are_named, 0, sizeof faults / sizeof faults[0]);
     tcase_add_test(tests, faults_in_their_scopes);
     tcase_add_test(tests, unknown_faults_are_refused);
+    tcase_add_test(tests, damage_is_found_in_passing);
     suite_add_tcase(suite, tests);
     return tkv_check_main(suite);
 }

@@ -8,6 +8,7 @@
 #ifndef TKV_TESTS_KERNELS_SCENE_H
 #define TKV_TESTS_KERNELS_SCENE_H
 
+#include "kernels/checksum.h"
 #include "kernels/compare.h"
 #include "kernels/faults.h"
 #include "kernels/kv_append.h"
@@ -42,6 +43,9 @@ struct scene {
     unsigned char *rows;     /* rows_bytes, host */
     unsigned char *got;      /* arena_bytes, host */
     void *device_rows;
+    size_t *sums_at, n_sums; /* of each item, and all: numbers in sums and device_sums */
+    uint64_t *sums;          /* host: random, then the model */
+    void *device_sums;
 };
 
 /* Random items of a shape, rows of random bits (NaN, infinities and subnormals among them).
@@ -67,11 +71,16 @@ void scene_model(struct scene *s);
 /* The host's copy of an item's rows. */
 const unsigned char *scene_rows(const struct scene *s, const struct tkv_append_item *item);
 
-/* Runs all items through tkv_append_one(); waits. */
+/* Runs all items through tkv_append_one(), or, every fourth, tkv_append_each(); waits. */
 void scene_run_one_by_one(struct scene *s);
 
 /* Runs all items through tkv_append_batched(); waits. */
 void scene_run_batched(struct scene *s);
+
+/* Checksums for the items: the batched path is to leave them, and scene_check_sums() fails the test
+ * where it has not, or has touched others. Call before scene_run_batched(). */
+void scene_want_sums(struct scene *s, uint64_t seed);
+void scene_check_sums(struct scene *s, const char *what);
 
 /* tkv_append_faulty() with one fault everywhere. */
 enum tkv_status append_faulty(struct tkv_device *dev, const struct tkv_geometry *geom,

@@ -200,6 +200,57 @@ START_TEST(copies_of_rows)
 }
 END_TEST
 
+/* Goal: gathering is copying rows, for each of more places than one launch takes.
+ * Method: places of growing width and pitch, whole vectors and odd ones; every byte of the target is
+ * compared with a copy made on the host. */
+static void gather_places(struct tkv_device *dev, size_t unit)
+{
+    enum { PLACES = 70, ROOM = 256 * 1024 };
+    struct tkv_rows all[PLACES];
+    unsigned char *src = malloc(ROOM), *want = calloc(ROOM, 1), *got = malloc(ROOM);
+    void *a = NULL, *b = NULL;
+    size_t from = 0, to = 0;
+    for (size_t i = 0; i < ROOM; i++)
+        src[i] = (unsigned char)(i * 131 + i / 251);
+    ck_assert_int_eq(tkv_scratch_alloc(dev, ROOM, &a), TKV_OK);
+    ck_assert_int_eq(tkv_scratch_alloc(dev, ROOM, &b), TKV_OK);
+    ck_assert_int_eq(tkv_device_copy(dev, a, src, ROOM), TKV_OK);
+    ck_assert_int_eq(tkv_device_fill(dev, b, 0, ROOM), TKV_OK);
+    for (size_t i = 0; i < PLACES; i++) {
+        size_t width = (i % 5 + 1) * unit, rows = i % 7, src_pitch = width + i % 3 * unit;
+        size_t dst_pitch = width + i % 2 * unit;
+        all[i] = (struct tkv_rows){(char *)b + to, (char *)a + from, dst_pitch, src_pitch, width, rows};
+        for (size_t r = 0; r < rows; r++)
+            memcpy(want + to + r * dst_pitch, src + from + r * src_pitch, width);
+        from += rows * src_pitch;
+        to += rows * dst_pitch + unit;
+    }
+    ck_assert_uint_lt(from, ROOM);
+    ck_assert_uint_lt(to, ROOM);
+    ck_assert_int_eq(tkv_device_gather(dev, all, PLACES), TKV_OK);
+    ck_assert_int_eq(tkv_device_copy(dev, got, b, ROOM), TKV_OK);
+    ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
+    ck_assert_int_eq(memcmp(got, want, ROOM), 0);
+    tkv_scratch_free(dev, b);
+    tkv_scratch_free(dev, a);
+    free(got);
+    free(want);
+    free(src);
+}
+
+START_TEST(rows_of_many_places)
+{
+    struct tkv_device *dev = test_device_open();
+    struct tkv_rows overlapping = {NULL, NULL, 3, 4, 4, 2};
+    gather_places(dev, 16);
+    gather_places(dev, 96);
+    gather_places(dev, 7);
+    ck_assert_int_eq(tkv_device_gather(dev, &overlapping, 1), TKV_EINVAL);
+    ck_assert_int_eq(tkv_device_gather(dev, NULL, 0), TKV_OK);
+    tkv_device_close(dev);
+}
+END_TEST
+
 /* Everything that a device does, once; the first failure ends it, and everything is given back. */
 static enum tkv_status use_all(struct tkv_device *dev)
 {
@@ -216,12 +267,17 @@ static enum tkv_status use_all(struct tkv_device *dev)
     if (st == TKV_OK) st = tkv_staging_alloc(test_backend(), 4096, &staging);
     if (st == TKV_OK) st = tkv_memory_export(dev, &mem, &fd);
     if (st == TKV_OK) st = tkv_device_fill(dev, scratch, 1, 4096);
-    struct tkv_append_item item = {mem.ptr, scratch, 0, 1, 4, 0, 1, TKV_F16};
+    struct tkv_append_item item = {mem.ptr, scratch, 0, 1, 4, 0, 1, TKV_F16, staging};
     if (st == TKV_OK) st = tkv_append_one(dev, &g, &item, 0, 0);
     if (st == TKV_OK) st = tkv_append_batched(dev, &g, &item, 1);
     if (st == TKV_OK) st = tkv_append_faulty(dev, &g, &item, 1, &flip, NULL);
+    struct tkv_checksum_range range = {mem.ptr, TKV_F16, 4, 0, 4, 1};
+    if (st == TKV_OK) st = tkv_checksums(dev, &g, &range, staging, 2);
     if (st == TKV_OK) st = tkv_device_copy(dev, staging, scratch, 4096);
     if (st == TKV_OK) st = tkv_device_copy_rows(dev, scratch, 64, mem.ptr, 64, 32, 4);
+    struct tkv_rows place = {scratch, mem.ptr, 64, 64, 32, 4};
+    if (st == TKV_OK) st = tkv_device_gather(dev, &place, 1);
+    if (st == TKV_OK) st = tkv_append_each(dev, &g, &item);
     if (st == TKV_OK) st = tkv_compare_planes(dev, scratch, scratch, 16, 4, mismatched);
     if (st == TKV_OK) st = tkv_device_sync(dev);
     if (fd >= 0) close(fd);
@@ -248,7 +304,7 @@ START_TEST(every_call_may_fail)
         ck_assert_int_eq(st, TKV_ENOMEM);
         ck_assert_int_eq(use_all(dev), TKV_OK);
     }
-    ck_assert_uint_eq(n, 14); /* thirteen calls */
+    ck_assert_uint_eq(n, 17); /* sixteen calls */
     tkv_device_close(dev);
 }
 END_TEST
@@ -292,6 +348,7 @@ int main(void)
     tcase_add_test(tc, export_shows_the_live_bytes);
     tcase_add_test(tc, copies_of_every_mix);
     tcase_add_test(tc, copies_of_rows);
+    tcase_add_test(tc, rows_of_many_places);
     tcase_add_test(tc, every_call_may_fail);
     tcase_add_test(tc, lost_context_latches);
     suite_add_tcase(s, tc);

@@ -182,6 +182,35 @@ START_TEST(verify)
 }
 END_TEST
 
+START_TEST(scrub_and_last)
+{
+    struct tkv_damage d = {7, 3, 12, true, 0x0123456789abcdefu, 0xfedcu};
+    struct tkv_scrub_report scrub = {.seqs_checked = 2,
+                                     .checksums_checked = 30,
+                                     .bytes_read = 64,
+                                     .damaged_tokens = 1,
+                                     .damages = &d,
+                                     .n_damages = 1,
+                                     .duration_us = 5};
+    scrub.skipped[TKV_SKIP_FREED] = 1;
+    tkv_put_scrub(begin(), &scrub);
+    assert_answer(ANSWER("{\"ok\":false,\"seqs_checked\":2,\"checksums_checked\":30,"
+                         "\"bytes_read\":64,\"skipped\":{\"freed\":1},\"damaged_tokens\":1,"
+                         "\"damages\":[{\"seq\":7,\"layer\":3,\"kv\":\"v\",\"pos\":12,"
+                         "\"expected\":\"0123456789abcdef\",\"found\":\"000000000000fedc\"}],"
+                         "\"duration_us\":5}"));
+    tkv_put_last(begin(), &(struct tkv_last_report){0});
+    assert_answer(ANSWER("{\"report\":null}"));
+    struct tkv_verify_report report = {.divergent_items = 1, .duration_us = 9};
+    report.skipped[TKV_SKIP_EVICTED] = 4;
+    tkv_put_last(begin(), &(struct tkv_last_report){&report, true, 77});
+    assert_answer(ANSWER("{\"report\":{\"ok\":false,\"batches_checked\":0,\"items_checked\":0,"
+                         "\"bytes_compared\":0,\"skipped\":{\"evicted\":4},"
+                         "\"divergent_items\":1,\"divergences\":[],\"duration_us\":9},"
+                         "\"source\":\"shadow\",\"age_ms\":77}"));
+}
+END_TEST
+
 START_TEST(selftest_and_inject)
 {
     struct tkv_selftest_item item = {.item = 3, .finite = true, .worst = {1, 2, 3, 0.1f, 0.25}};
@@ -339,6 +368,7 @@ int main(void)
     tcase_add_test(tc, server_info);
     tcase_add_test(tc, sequences);
     tcase_add_test(tc, verify);
+    tcase_add_test(tc, scrub_and_last);
     tcase_add_test(tc, selftest_and_inject);
     tcase_add_test(tc, errors);
     tcase_add_test(tc, full_buffer);

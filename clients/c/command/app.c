@@ -80,6 +80,9 @@ static void hint_at(struct app *app, const struct truekv_error *e)
     if (e->status == TRUEKV_EINVAL)
         out_para(&app->err, 2, 2, DIM, "", "\"truekv help %s\" says what it takes.",
                  app->command->name);
+    if (e->status == TRUEKV_ENOTSUP && strcmp(app->command->name, "scrub") == 0)
+        put_hint(app, "The daemon's configuration has checksums turned off; \"truekv verify\" "
+                      "needs none.");
     for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
         if (hints[i].status == e->status) put_hint(app, hints[i].hint);
     }

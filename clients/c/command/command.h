@@ -11,7 +11,8 @@
 /* How the program ends. */
 enum exit_code {
     EXIT_FINE = 0,
-    EXIT_NO = 1,       /* the daemon says no, verification finds something, a self-test fails */
+    EXIT_NO =
+        1, /* the daemon says no, verification or a scrub finds something, a self-test fails */
     EXIT_USAGE = 2,    /* the command line, or a file that it names */
     EXIT_NO_DAEMON = 3 /* no connection, or it was lost, or no answer came */
 };
@@ -90,6 +91,7 @@ enum exit_code cmd_free(struct app *app);
 enum exit_code cmd_show(struct app *app);
 enum exit_code cmd_list(struct app *app);
 enum exit_code cmd_verify(struct app *app);
+enum exit_code cmd_scrub(struct app *app);
 enum exit_code cmd_selftest(struct app *app);
 enum exit_code cmd_inject(struct app *app);
 enum exit_code cmd_raw(struct app *app);

@@ -45,8 +45,20 @@ const struct command commands[] = {
      "Takes the appends that are still in the daemon's journal and runs them again, one item at "
      "a time and batched, into scratch caches; compares the two with each other and with the "
      "live caches. Serving goes on, and no live cache is changed. Ends with 1 where anything "
-     "differs, and says what, where, and what to do.",
-     cmd_verify, OPTION(SEQS) | OPTION(BATCHES) | OPTION(SCRATCH_BYTES) | OPTION(ALL), 0, 0, SLOW},
+     "differs, and says what, where, and what to do.\n"
+     "With --last it runs nothing, and shows what shadow mode or an earlier verification found. "
+     "--html writes the report as one page that needs nothing beside it, for a browser or a "
+     "ticket.",
+     cmd_verify,
+     OPTION(SEQS) | OPTION(BATCHES) | OPTION(SCRATCH_BYTES) | OPTION(LAST) | OPTION(HTML) |
+         OPTION(ALL),
+     0, 0, SLOW},
+    {"scrub", "", "compare live caches with the checksums of their appends",
+     "Reads live caches and makes the checksums of their rows again; those that they are compared "
+     "with were made from the rows as clients sent them. It reaches sequences whose appends have "
+     "left the journal, too, but cannot say how a row went wrong: verify can. Serving goes on, and "
+     "nothing is changed. Ends with 1 where a row is damaged.",
+     cmd_scrub, OPTION(SEQS), 0, 0, SLOW},
     {"selftest", "", "compare batched and per-item appends on made-up data",
      "Touches no sequence. Says whether this build on this device appends right.", cmd_selftest,
      OPTION(ITEMS) | OPTION(KV_HEADS) | OPTION(HEAD_DIM) | OPTION(CAPACITY) | OPTION(CACHE_LEN) |
@@ -57,8 +69,13 @@ const struct command commands[] = {
      "off_by_one, short_grid, stray_write, kv_swapped, bit_flip. Wrong bytes get into live caches: "
      "never do this to a daemon that serves. Only where the configuration says "
      "debug.allow_fault_injection = true.\n"
-     "swap_items and shared_pointers show only in a batch of at least two items.",
-     cmd_inject, OPTION(BATCHES), 1, 1, QUICK},
+     "swap_items and shared_pointers show only in a batch of at least two items. --layer, "
+     "--kv-head "
+     "and --last-item limit what is broken; where the fault cannot be limited so, the daemon says "
+     "no. --together puts two faults into the same batches: arm one, then the other with it.",
+     cmd_inject,
+     OPTION(BATCHES) | OPTION(LAYER) | OPTION(KV_HEAD) | OPTION(LAST_ITEM) | OPTION(TOGETHER), 1, 1,
+     QUICK},
     {"raw", "LINE", "send a line of JSON as it is, print the answer",
      "--data adds a payload: the line must say how long it is (\"payload\": N).", cmd_raw,
      OPTION(DATA) | OPTION(OUT), 1, 1, QUICK},

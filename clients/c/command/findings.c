@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIVERGENCES_MAX = 1 << 14, RANGES_SHOWN = 6 };
+enum { DIVERGENCES_MAX = 1 << 14, RANGES_SHOWN = 6, SOURCES_MAX = 4096 };
 
 /* ---- Reading ------------------------------------------------------------------------------- */
 
@@ -41,6 +41,9 @@ static void read_divergence(const cJSON *object, struct divergence *d)
     d->at_live = json_text(detail, "live");
     d->layout = json_text(detail, "layout");
     d->text = json_text(detail, "text");
+    d->ambiguous = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(detail, "ambiguous"));
+    d->source_seqs = cJSON_GetObjectItemCaseSensitive(detail, "source_seqs");
+    d->map = cJSON_GetObjectItemCaseSensitive(object, "map");
 }
 
 /* ---- Order --------------------------------------------------------------------------------- */
@@ -55,6 +58,21 @@ static int compare_text(const char *a, const char *b)
     return strcmp(a != NULL ? a : "", b != NULL ? b : "");
 }
 
+static double number_or_less(const cJSON *item)
+{
+    return cJSON_IsNumber(item) ? item->valuedouble : -1;
+}
+
+static int compare_lists(const cJSON *a, const cJSON *b)
+{
+    const cJSON *x = a != NULL ? a->child : NULL, *y = b != NULL ? b->child : NULL;
+    for (; x != NULL && y != NULL; x = x->next, y = y->next) {
+        double p = number_or_less(x), q = number_or_less(y);
+        if (p != q) return p > q ? 1 : -1;
+    }
+    return (x != NULL) - (y != NULL);
+}
+
 /* What makes two divergences the same story: kind, between whom, and how. */
 static int compare_story(const struct divergence *a, const struct divergence *b)
 {
@@ -63,6 +81,8 @@ static int compare_story(const struct divergence *a, const struct divergence *b)
     if (c == 0) c = (a->source_seq > b->source_seq) - (a->source_seq < b->source_seq);
     if (c == 0) c = (a->offset > b->offset) - (a->offset < b->offset);
     if (c == 0) c = compare_text(a->at_live, b->at_live);
+    if (c == 0) c = (int)a->ambiguous - (int)b->ambiguous;
+    if (c == 0) c = compare_lists(a->source_seqs, b->source_seqs);
     return c != 0 ? c : compare_text(a->layout, b->layout);
 }
 
@@ -278,4 +298,19 @@ const char *numbers_cell(uint64_t *values, size_t n, char *text, size_t size)
 {
     static const struct joints cell = {",", ",", "+", ""};
     return join(&cell, values, n, text, size);
+}
+
+bool sources_text(const struct divergence *d, char *text, size_t size)
+{
+    uint64_t seqs[SOURCES_MAX];
+    const cJSON *item;
+    size_t n = 0;
+    text[0] = '\0';
+    cJSON_ArrayForEach(item, d->source_seqs)
+    {
+        double value = number_or_less(item);
+        if (value >= 0 && value < 9.2e18 && n < SOURCES_MAX) seqs[n++] = (uint64_t)value;
+    }
+    numbers_text(seqs, n, text, size);
+    return n > 1;
 }

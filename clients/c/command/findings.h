@@ -29,7 +29,9 @@ struct divergence {
     int64_t source_seq, offset, bits, detail_layer; /* NOT_SAID */
     const char *at_live; /* where the re-runs differ, the live cache: "differs", "right", "freed",
                             "truncated" */
-    const char *layout, *text; /* NULL: not said, as at_live; borrowed */
+    const char *layout, *text;      /* NULL: not said, as at_live; borrowed */
+    bool ambiguous;                 /* several sequences brought the same bytes */
+    const cJSON *source_seqs, *map; /* as they came, NULL: not said; borrowed */
 };
 #define NOT_SAID INT64_MIN
 
@@ -55,6 +57,15 @@ struct findings {
 /* Reads result.divergences, which must outlive *out. false: no memory. */
 bool findings_take(struct findings *out, const cJSON *result);
 void findings_close(struct findings *f);
+
+/* How many divergences a finding has, K and V. */
+static inline size_t finding_size(const struct finding *finding)
+{
+    return finding->kv == (HAS_K | HAS_V) ? 2 * finding->n : finding->n;
+}
+
+/* The sequences that brought the same bytes, by numbers_text(); false: it is not said which. */
+bool sources_text(const struct divergence *d, char *text, size_t size);
 
 /* The first divergence of a finding or a group. */
 const struct divergence *finding_first(const struct findings *f, const struct finding *finding);

@@ -13,6 +13,7 @@ static const struct {
     {OPT_CAPACITY, "selftest", "TOKENS", "tokens that fit (default 64)"},
     {OPT_SEQS, "append", "LIST", "the sequences to append to, such as 1,2,5-9"},
     {OPT_SEQS, "verify", "LIST", "only these sequences, such as 1,2,5-9"},
+    {OPT_SEQS, "scrub", "LIST", "only these sequences, such as 1,2,5-9"},
     {OPT_POS, "read", "N", "the first position (default 0)"},
     {OPT_TOKENS, "read", "N", "how many tokens (default: up to the end)"},
     {OPT_DTYPE, "append", "DTYPE",
@@ -88,7 +89,7 @@ void help_all(struct out *o)
     fputc('\n', o->to);
     out_para(o, 0, 0, PLAIN, "",
              "The socket is -s, or else $TRUEKV_SOCKET, or else %s. Exit code: 0 fine; 1 the "
-             "daemon says no, or verify or selftest found something; 2 a bad command line; "
+             "daemon says no, or verify, scrub or selftest found something; 2 a bad command line; "
              "3 no connection, or it was lost.",
              DEFAULT_SOCKET);
     out_put(o, PLAIN, "\"truekv help COMMAND\" says more.\n");

@@ -77,8 +77,13 @@ static void say_offset(int64_t offset, char *text, size_t size)
 
 const char *kind_clause(const struct divergence *d, char *text, size_t size)
 {
+    char seqs[128];
     int i = find(d->kind);
-    if (is(d, "wrong_item") && d->source_seq != NOT_SAID)
+    if (is(d, "wrong_item") && d->ambiguous && sources_text(d, seqs, sizeof seqs))
+        snprintf(text, size, "hold the rows of one of sequences %s", seqs);
+    else if (is(d, "wrong_item") && d->ambiguous)
+        snprintf(text, size, "hold another item's rows");
+    else if (is(d, "wrong_item") && d->source_seq != NOT_SAID)
         snprintf(text, size, "hold sequence %" PRId64 "'s rows", d->source_seq);
     else if (is(d, "wrong_position") && d->offset != NOT_SAID && d->offset != 0)
         say_offset(d->offset, text, size);
@@ -103,16 +108,33 @@ const char *kind_next(const char *kind)
     return i < KIND_COUNT ? kinds[i].next : "use a truekv as new as the daemon, or its manual.";
 }
 
-const char *skip_means(const char *reason)
+struct skip {
+    const char *reason, *means;
+};
+
+static const char *find_skip(const struct skip *skips, size_t n, const char *reason)
 {
-    static const struct {
-        const char *reason, *means;
-    } skips[] = {
-        {"freed", "their sequence was freed since: there is no live cache left to compare"},
-        {"truncated", "rolled back since: the live bytes may rightly be others"},
-    };
-    for (size_t i = 0; i < sizeof skips / sizeof skips[0]; i++) {
+    for (size_t i = 0; i < n; i++) {
         if (strcmp(skips[i].reason, reason) == 0) return skips[i].means;
     }
     return "a reason that this truekv does not know yet";
+}
+
+const char *skip_means(const char *reason)
+{
+    static const struct skip skips[] = {
+        {"freed", "their sequence was freed since: there is no live cache left to compare"},
+        {"truncated", "rolled back since: the live bytes may rightly be others"},
+        {"evicted", "batches, asked for by --batches, that had left the journal before"},
+    };
+    return find_skip(skips, sizeof skips / sizeof skips[0], reason);
+}
+
+const char *scrub_skip_means(const char *reason)
+{
+    static const struct skip skips[] = {
+        {"freed", "they were freed before their turn came"},
+        {"truncated", "they were rolled back while they were read"},
+    };
+    return find_skip(skips, sizeof skips / sizeof skips[0], reason);
 }

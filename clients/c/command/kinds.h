@@ -14,4 +14,7 @@ const char *kind_next(const char *kind);
 /* Why recorded items were skipped, and what that leaves open. */
 const char *skip_means(const char *reason);
 
+/* The same for sequences that a scrub skipped. */
+const char *scrub_skip_means(const char *reason);
+
 #endif

@@ -48,13 +48,19 @@ enum option_kind {
     X(CURSOR, "cursor", 0, UINT, "CURSOR", "go on where an earlier answer stopped")               \
     X(BATCHES, "batches", 0, COUNT, "N", "only the newest N batches (default: all recorded)")     \
     X(SCRATCH_BYTES, "scratch-bytes", 0, SIZE, "SIZE", "memory for the re-runs, such as 256M")    \
+    X(LAST, "last", 0, FLAG, "", "the newest report that found something, in place of a new one") \
+    X(HTML, "html", 0, TEXT, "FILE", "write the report as a page for a browser, too")             \
     X(ALL, "all", 0, FLAG, "", "print every row of the table")                                    \
     X(ITEMS, "items", 0, COUNT, "M", "items in the batch (default 4)")                            \
     X(KV_HEADS, "kv-heads", 0, COUNT, "N", "K/V heads (default 8)")                               \
     X(HEAD_DIM, "head-dim", 0, COUNT, "N", "elements of a head (default 128)")                    \
     X(CACHE_LEN, "cache-len", 0, UINT, "TOKENS", "tokens there before (default 4)")               \
     X(N_LAYERS, "n-layers", 0, COUNT, "N", "layers (default 1)")                                  \
-    X(SEED, "seed", 0, COUNT, "SEED", "of the made-up data (default 1)")
+    X(SEED, "seed", 0, COUNT, "SEED", "of the made-up data (default 1)")                          \
+    X(LAYER, "layer", 0, UINT, "N", "break this layer only (default: all)")                       \
+    X(KV_HEAD, "kv-head", 0, UINT, "N", "break this K/V head only (default: all)")                \
+    X(LAST_ITEM, "last-item", 0, FLAG, "", "break the last item of a batch only")                 \
+    X(TOGETHER, "together", 0, FLAG, "", "hit the same batches as the fault armed before it")
 
 enum option_id {
 #define X(id, name, letter, kind, placeholder, help) OPT_##id,

@@ -14,14 +14,34 @@ static const char *const codes[] = {
     [GOOD] = "\033[1;32m", [BAD] = "\033[1;31m", [WARN] = "\033[33m",
 };
 
+/* The first of the variables that decide the locale, as setlocale() takes them. */
+static const char *locale_name(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (int i = 0; i < 3; i++) {
+        const char *value = getenv(names[i]);
+        if (value != NULL && value[0] != '\0') return value;
+    }
+    return "C";
+}
+
+static bool is_dumb(void)
+{
+    const char *term = getenv("TERM");
+    return term != NULL && strcmp(term, "dumb") == 0;
+}
+
 void out_init(struct out *o, FILE *to)
 {
     struct winsize size;
+    const char *locale = locale_name();
     const char *no_color = getenv("NO_COLOR");
     int fd = fileno(to);
     bool terminal = fd >= 0 && isatty(fd) == 1;
     o->to = to;
-    o->color = terminal && (no_color == NULL || no_color[0] == '\0');
+    o->color = terminal && !is_dumb() && (no_color == NULL || no_color[0] == '\0');
+    o->unicode = !(terminal && is_dumb()) &&
+                 (strcasestr(locale, "UTF-8") != NULL || strcasestr(locale, "UTF8") != NULL);
     o->width = WIDTH_MAX;
     if (terminal && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) o->width = size.ws_col;
     if (o->width > WIDTH_MAX) o->width = WIDTH_MAX;

@@ -10,12 +10,14 @@
 struct out {
     FILE *to; /* borrowed */
     bool color;
+    bool unicode;   /* more than ASCII can be shown */
     unsigned width; /* columns of a paragraph */
 };
 
 enum style { PLAIN, BOLD, DIM, GOOD, BAD, WARN };
 
-/* Colour where `to` is a terminal and NO_COLOR is not set; its width, at most 100 columns. */
+/* Colour where `to` is a terminal, no dumb one, and NO_COLOR is not set; its width, at most 100
+ * columns; Unicode where the locale of the environment says UTF-8. */
 void out_init(struct out *o, FILE *to);
 
 /* Formatted text as it is, in a style. */

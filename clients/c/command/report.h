@@ -1,4 +1,4 @@
-/* report.h - what debug.verify and debug.selftest found, for people. One thread. */
+/* report.h - what debug.verify, debug.scrub and debug.selftest found, for people. One thread. */
 #ifndef TRUEKV_COMMAND_REPORT_H
 #define TRUEKV_COMMAND_REPORT_H
 
@@ -9,6 +9,13 @@
  * verdict comes first, then a paragraph for each thing that went wrong, what that means and what to
  * do about it, then the numbers. all: every row of them. */
 void report_verify(struct out *o, const cJSON *result, bool all);
+
+/* result: debug.scrub's. The verdict, then where the damage is, then what to do. */
+void report_scrub(struct out *o, const cJSON *result);
+
+/* What result.skipped counts; what: what those are; means: why they were skipped. */
+void report_skipped(struct out *o, const cJSON *result, const char *what,
+                    const char *(*means)(const char *reason));
 
 /* result: debug.selftest's. */
 void report_selftest(struct out *o, const cJSON *result);

@@ -118,6 +118,14 @@ class CallsTest(unittest.TestCase):
         self.assertEqual(armed[0], ["swap_items"])
         self.assertEqual(armed[1], ("debug.inject", {"fault": "swap_items", "batches": 3}))
 
+    def test_inject_limited(self) -> None:
+        request = self.exchange(
+            {"armed": ["bit_flip"]},
+            lambda kv: kv.inject("bit_flip", layer=0, kv_head=2, last_item=True, together=True),
+        )[1]
+        want = {"fault": "bit_flip", "layer": 0, "kv_head": 2, "last_item": True, "together": True}
+        self.assertEqual(request, ("debug.inject", want))
+
     def test_seq_info(self) -> None:
         wire = {"seq": 1, "model": "m", "label": None, "capacity": 8, "len": 1, "bytes": 64,
                 "device": 0, "idle_ms": 5, "appends": 2, "layer_lens": [1, 2]}  # fmt: skip
@@ -136,6 +144,45 @@ class CallsTest(unittest.TestCase):
         self.assertEqual(request, ("debug.verify", {"seqs": [1], "batches": 5}))
         self.assertEqual(answer.divergences[0].detail["source_seq"], 4)
         self.assertIsNone(answer.divergences[0].max_abs_diff)
+
+    def test_verify_with_maps(self) -> None:
+        found = {"seq": 1, "batch": 2, "layer": 3, "kv": "v", "between": "per_item/batched",
+                 "kind": "wrong_item", "mismatched_bytes": 12,
+                 "detail": {"ambiguous": True, "source_seqs": [4, 5]},
+                 "map": {"heads": [12, 0], "heads_per_cell": 2, "pos": 7, "positions": [12],
+                         "positions_per_cell": 3, "new": 1}}  # fmt: skip
+        plain = {**found, "detail": {"source_seq": 4}, "map": None}
+        wire = {"ok": False, "batches_checked": 1, "items_checked": 4, "bytes_compared": 99,
+                "skipped": {"evicted": 2}, "divergent_items": 1, "divergences": [found, plain],
+                "duration_us": 7}  # fmt: skip
+        first, second = self.exchange(wire, lambda kv: kv.verify())[0].divergences
+        self.assertEqual(first.map, truekv.DivergenceMap([12, 0], 2, 7, [12], 3))
+        self.assertTrue(first.ambiguous)
+        self.assertEqual((first.source_seqs, second.source_seqs), ([4, 5], [4]))
+        self.assertFalse(second.ambiguous)
+        self.assertIsNone(second.map)
+
+    def test_last_report(self) -> None:
+        answer, request, _ = self.exchange({"report": None}, lambda kv: kv.last_report())
+        self.assertEqual((answer, request), (None, ("debug.last", {})))
+        report = {"ok": False, "batches_checked": 1, "items_checked": 4, "bytes_compared": 99,
+                  "skipped": {}, "divergent_items": 1, "divergences": [],
+                  "duration_us": 7}  # fmt: skip
+        wire = {"report": report, "source": "shadow", "age_ms": 12}
+        answer = self.exchange(wire, lambda kv: kv.last_report())[0]
+        self.assertEqual((answer.source, answer.age_ms, answer.report.ok), ("shadow", 12, False))
+
+    def test_scrub(self) -> None:
+        damage: Any = {"seq": 7, "layer": 3, "kv": "k", "pos": 12, "expected": "0" * 16,
+                       "found": "f" * 16}  # fmt: skip
+        wire = {"ok": False, "seqs_checked": 1, "checksums_checked": 64, "bytes_read": 4096,
+                "skipped": {"freed": 0, "truncated": 1}, "damaged_tokens": 1, "damages": [damage],
+                "duration_us": 7}  # fmt: skip
+        answer, request, _ = self.exchange(wire, lambda kv: kv.scrub([7]))
+        self.assertEqual(request, ("debug.scrub", {"seqs": [7]}))
+        self.assertEqual(answer.damages, (truekv.Damage(**damage),))
+        self.assertEqual((answer.ok, answer.skipped["truncated"]), (False, 1))
+        self.assertEqual(self.exchange(wire, lambda kv: kv.scrub())[1], ("debug.scrub", {}))
 
     def test_selftest(self) -> None:
         item = {"item": 0, "kv": "k", "max_abs_diff": 0, "mismatched_bytes": 0, "worst": {},

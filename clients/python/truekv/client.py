@@ -80,6 +80,8 @@ class Client:
     list_page = _blocking(requests.list_page)
     read = _blocking(requests.read)
     verify = _blocking(requests.verify)
+    last_report = _blocking(requests.last_report)
+    scrub = _blocking(requests.scrub)
     selftest = _blocking(requests.selftest)
     inject = _blocking(requests.inject)
 
@@ -144,6 +146,8 @@ class Pipeline:
     list_page = _pipelined(requests.list_page)
     read = _pipelined(requests.read)
     verify = _pipelined(requests.verify)
+    last_report = _pipelined(requests.last_report)
+    scrub = _pipelined(requests.scrub)
     selftest = _pipelined(requests.selftest)
     inject = _pipelined(requests.inject)
 

@@ -17,6 +17,8 @@ from truekv import blocks as kv
 from truekv.results import (
     Appended,
     Created,
+    LastReport,
+    ScrubReport,
     SelftestReport,
     SequenceInfo,
     SequencePage,
@@ -198,11 +200,46 @@ def selftest(
     return Request("debug.selftest", params, lambda result, payload: SelftestReport.decode(result))
 
 
-def inject(fault: str, batches: int | None = None) -> Request[list[str]]:
+def last_report() -> Request[LastReport | None]:
+    """The newest report with a divergence, of shadow mode or of a verification. None: nothing has
+    been found. MethodNotFound from a daemon that is older."""
+    return Request("debug.last", {}, lambda result, payload: LastReport.decode(result))
+
+
+def scrub(seqs: Sequence[int] | None = None) -> Request[ScrubReport]:
+    """Compare live caches with the checksums that were made of the rows as they were appended.
+    Changes nothing.
+
+    `seqs`: absent, all. NotFound; NotSupported where the configuration keeps no checksums.
+    """
+    params = _params(seqs=_ints(seqs))
+    return Request("debug.scrub", params, lambda result, payload: ScrubReport.decode(result))
+
+
+def inject(
+    fault: str,
+    batches: int | None = None,
+    *,
+    layer: int | None = None,
+    kv_head: int | None = None,
+    last_item: bool | None = None,
+    together: bool | None = None,
+) -> Request[list[str]]:
     """Send the next `batches` batches through a deliberately broken variant (shared_pointers,
-    swap_items, off_by_one, …). Returns what is armed. PermissionDenied unless the configuration
-    allows it."""
-    params = _params(fault=fault, batches=_int(batches))
+    swap_items, off_by_one, …). Returns what is armed.
+
+    `layer`, `kv_head` and `last_item` (of a batch, that one alone) limit what is broken.
+    `together`: in the same batches as the fault armed before it. PermissionDenied unless the
+    configuration allows it.
+    """
+    params = _params(
+        fault=fault,
+        batches=_int(batches),
+        layer=_int(layer),
+        kv_head=_int(kv_head),
+        last_item=last_item,
+        together=together,
+    )
     return Request("debug.inject", params, lambda result, payload: list(result["armed"]))
 
 

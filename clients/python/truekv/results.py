@@ -116,13 +116,27 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
+class DivergenceMap:
+    """Where the bytes of a divergence differ. `heads[i]` counts those of `heads_per_cell` K/V heads
+    from i * heads_per_cell on, `positions[i]` those of `positions_per_cell` positions of the
+    sequence from pos + i * positions_per_cell on."""
+
+    heads: list[int]
+    heads_per_cell: int = 1
+    pos: int = 0
+    positions: list[int] = field(default_factory=list)
+    positions_per_cell: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Divergence:
     """One place where two paths, or a path and the live cache, hold different bytes.
 
     `between` is "per_item/batched" or "per_item/live". `kind` names the bug, `detail` has what
     goes with it (wrong_item: source_seq; wrong_position: offset; bit_flip: bits).
     `worst` is {kv_head, kv_pos, dim, per_item, other}, `nonzero` is {per_item, other}.
-    `max_abs_diff` is None where either side is not finite.
+    `max_abs_diff` is None where either side is not finite. `map` is None where the daemon is
+    older than maps.
     """
 
     seq: int
@@ -136,11 +150,31 @@ class Divergence:
     worst: dict[str, Any] = field(default_factory=dict)
     nonzero: dict[str, Any] = field(default_factory=dict)
     detail: dict[str, Any] = field(default_factory=dict)
+    map: DivergenceMap | None = None
+
+    @property
+    def ambiguous(self) -> bool:
+        """Whether several sequences brought the same bytes, so that it cannot be told which of
+        `source_seqs` they are from."""
+        return bool(self.detail.get("ambiguous", False))
+
+    @property
+    def source_seqs(self) -> list[int]:
+        """The sequences that may have brought the bytes; none where the daemon names none."""
+        if "source_seqs" in self.detail:
+            return list(self.detail["source_seqs"])
+        return [self.detail["source_seq"]] if "source_seq" in self.detail else []
+
+    @classmethod
+    def decode(cls, wire: Mapping[str, Any]) -> Divergence:
+        where = wire.get("map")
+        return pick(cls, wire, map=None if where is None else pick(DivergenceMap, where))
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
-    """debug.verify. `skipped` counts what could not be checked, by reason."""
+    """debug.verify. `skipped` counts what could not be checked, by reason: items that were "freed"
+    or "truncated", and batches that were "evicted" from the journal before."""
 
     ok: bool
     batches_checked: int
@@ -153,8 +187,56 @@ class VerifyReport:
 
     @classmethod
     def decode(cls, wire: Mapping[str, Any]) -> VerifyReport:
-        divergences = tuple(pick(Divergence, one) for one in wire["divergences"])
+        divergences = tuple(Divergence.decode(one) for one in wire["divergences"])
         return pick(cls, wire, divergences=divergences)
+
+
+@dataclass(frozen=True, slots=True)
+class LastReport:
+    """debug.last. `source` is "shadow" or "verify", `age_ms` the report's age."""
+
+    report: VerifyReport
+    source: str
+    age_ms: int
+
+    @classmethod
+    def decode(cls, wire: Mapping[str, Any]) -> LastReport | None:
+        if wire.get("report") is None:
+            return None
+        return pick(cls, wire, report=VerifyReport.decode(wire["report"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One token's K or V in one layer, over all heads, that is not what was appended. Checksums
+    are 16 hexadecimal digits."""
+
+    seq: int
+    layer: int
+    kv: str
+    pos: int
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubReport:
+    """debug.scrub. `damages` lists the first of `damaged_tokens`; `skipped` counts sequences, by
+    reason."""
+
+    ok: bool
+    seqs_checked: int
+    checksums_checked: int
+    bytes_read: int
+    damaged_tokens: int
+    duration_us: int
+    skipped: dict[str, int] = field(default_factory=dict)
+    damages: tuple[Damage, ...] = ()
+
+    @classmethod
+    def decode(cls, wire: Mapping[str, Any]) -> ScrubReport:
+        damages = tuple(pick(Damage, one) for one in wire["damages"])
+        return pick(cls, wire, damages=damages)
 
 
 @dataclass(frozen=True, slots=True)

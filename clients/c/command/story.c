@@ -1,0 +1,353 @@
+#include "clients/c/command/story.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sizes.h"
+#include "clients/c/command/kinds.h"
+#include "clients/c/command/out.h"
+
+/* ---- The verdict --------------------------------------------------------------------------- */
+
+struct totals story_totals(const cJSON *result)
+{
+    const cJSON *where = cJSON_GetObjectItemCaseSensitive(result, "divergent_batches");
+    struct totals t = {
+        .first_batch = json_count(where, "first"),
+        .last_batch = json_count(where, "last"),
+        .items = json_count(result, "items_checked"),
+        .batches = json_count(result, "batches_checked"),
+        .bytes = json_count(result, "bytes_compared"),
+        .divergent_items = json_count(result, "divergent_items"),
+        .seconds = json_number(result, "duration_us") / 1e6,
+        .ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(result, "ok")),
+    };
+    return t;
+}
+
+static bool any(const struct findings *f, bool live)
+{
+    for (size_t i = 0; i < f->n_findings; i++) {
+        const struct divergence *d = finding_first(f, &f->findings[i]);
+        if (d->live == live && !(live && f->findings[i].twin)) return true;
+    }
+    return false;
+}
+
+static const char *culprit(const struct findings *f)
+{
+    bool kernel = any(f, false), live = any(f, true);
+    if (kernel && live)
+        return "the batched kernel writes wrong bytes, and live caches were damaged";
+    if (kernel) return "the batched kernel writes wrong bytes";
+    return live ? "live caches were damaged" : "the daemon does not say where";
+}
+
+const char *story_lead(enum verdict verdict)
+{
+    static const char *const leads[] = {
+        [VERDICT_OK] = "OK:",
+        [VERDICT_NOTHING] = "NOTHING CHECKED:",
+        [VERDICT_FOUND] = "FOUND:",
+    };
+    return leads[verdict];
+}
+
+enum verdict story_verdict(const struct totals *t, const struct findings *f, char *text,
+                           size_t size)
+{
+    char items[48], batches[48], bytes[32], took[32] = "", time[40] = "", divergent[32];
+    out_plural(t->items, "item", "items", items, sizeof items);
+    out_plural(t->batches, "batch", "batches", batches, sizeof batches);
+    tkv_format_size(t->bytes, bytes, sizeof bytes);
+    if (isfinite(t->seconds))
+        snprintf(time, sizeof time, " in %s", out_duration(t->seconds, took, sizeof took));
+    if (!t->ok || t->divergent_items > 0 || f->n_divergences > 0) {
+        out_count(t->divergent_items, divergent, sizeof divergent);
+        snprintf(text, size, "%s of %s re-run (from %s) differ%s: %s.", divergent, items, batches,
+                 t->divergent_items == 1 ? "s" : "", culprit(f));
+        return VERDICT_FOUND;
+    }
+    if (t->items == 0) {
+        snprintf(text, size,
+                 "the journal holds no append to check, so this says nothing about the caches.");
+        return VERDICT_NOTHING;
+    }
+    snprintf(text, size, "%s of %s re-run, %s compared, identical%s.", items, batches, bytes, time);
+    return VERDICT_OK;
+}
+
+/* ---- A group ------------------------------------------------------------------------------- */
+
+enum field { BATCHES, LAYERS };
+
+/* The batches or layers of a finding, by numbers_text() or numbers_cell(). */
+static void say_places(const struct findings *f, const struct finding *finding, enum field field,
+                       const char *(*write)(uint64_t *, size_t, char *, size_t), char *text,
+                       size_t size)
+{
+    uint64_t *values = calloc(finding->n, sizeof values[0]);
+    const struct divergence *d = finding_first(f, finding);
+    text[0] = '\0';
+    if (values == NULL) return;
+    for (size_t i = 0; i < finding->n; i++)
+        values[i] = field == BATCHES ? d[i].batch : d[i].layer;
+    write(values, finding->n, text, size);
+    free(values);
+}
+
+void story_sequences(const struct findings *f, const struct group *g, char *text, size_t size)
+{
+    uint64_t *values = calloc(g->n, sizeof values[0]);
+    text[0] = '\0';
+    if (values == NULL) return;
+    for (size_t i = 0; i < g->n; i++)
+        values[i] = finding_first(f, &f->findings[g->from + i])->seq;
+    numbers_text(values, g->n, text, size);
+    free(values);
+}
+
+bool story_is_one(const char *text)
+{
+    return strpbrk(text, " -,") == NULL;
+}
+
+static const char *kv_text(int kv)
+{
+    if (kv == (HAS_K | HAS_V)) return "K and V";
+    return kv == HAS_K ? "K" : "V";
+}
+
+/* A divergence of the other comparison in the same place; NULL: there is none. */
+static const struct divergence *counterpart(const struct findings *f, const struct divergence *d)
+{
+    for (size_t i = 0; i < f->n_divergences; i++) {
+        const struct divergence *other = &f->divergences[i];
+        if (other->live != d->live && other->seq == d->seq && other->batch == d->batch &&
+            other->layer == d->layer && other->kv == d->kv)
+            return other;
+    }
+    return NULL;
+}
+
+static bool is_freed(const struct divergence *d)
+{
+    return !d->live && d->at_live != NULL && strcmp(d->at_live, "freed") == 0;
+}
+
+static bool is_truncated(const struct divergence *d)
+{
+    return !d->live && d->at_live != NULL && strcmp(d->at_live, "truncated") == 0;
+}
+
+/* Whether no live cache has these bytes any more. A stray write went beside the positions that were
+ * rolled back, and may be there still. */
+static bool is_past(const struct divergence *d)
+{
+    return is_freed(d) || (is_truncated(d) && strcmp(d->kind, "stray_write") != 0);
+}
+
+/* The daemon need not compare an item's live cache once its re-runs differ: silence clears nothing.
+ */
+static const char *fault_of(const struct divergence *d, const struct divergence *other)
+{
+    if (!d->live && d->at_live != NULL && strcmp(d->at_live, "differs") == 0)
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. The live cache is wrong there, too.";
+    if (is_freed(d))
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. The sequence was freed since: nothing is left to mend.";
+    if (is_truncated(d) && !is_past(d))
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. Those positions were rolled back since; what was written beside them may be "
+               "in the live cache still.";
+    if (is_truncated(d))
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. Those positions were rolled back since.";
+    if (!d->live && d->at_live != NULL && strcmp(d->at_live, "right") == 0)
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. The live cache holds the right bytes there: the fault comes and goes.";
+    if (!d->live && other == NULL)
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. Take the live cache for wrong there, too: the kernel wrote it.";
+    if (!d->live && strcmp(d->kind, other->kind) == 0)
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. The live cache is wrong in the same way.";
+    if (!d->live)
+        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
+               "right. The live cache is wrong there, too.";
+    if (other == NULL)
+        return "The live cache differs although both re-runs agree: it was damaged after, or "
+               "while, it was written.";
+    return "The two re-runs differ from each other in these places, too: mend the kernel first.";
+}
+
+/* Which sequence's rows they are cannot be told where several brought the same. */
+static void say_ambiguous(const struct divergence *d, char *text, size_t size)
+{
+    char seqs[TEXT_BYTES];
+    text[0] = '\0';
+    if (!d->ambiguous) return;
+    if (sources_text(d, seqs, sizeof seqs))
+        snprintf(text, size,
+                 "sequences %s brought the same rows: which of them it was cannot be told.", seqs);
+    else
+        snprintf(text, size,
+                 "several sequences brought the same rows: which of them it was cannot be told.");
+}
+
+void story_of_group(const struct findings *f, const struct group *g, struct story *out)
+{
+    const struct finding *finding = &f->findings[g->from];
+    const struct divergence *d = finding_first(f, finding);
+    char batches[TEXT_BYTES], layers[TEXT_BYTES], seqs[TEXT_BYTES], clause[TEXT_BYTES];
+    char subject[3 * TEXT_BYTES];
+    say_places(f, finding, BATCHES, numbers_text, batches, sizeof batches);
+    say_places(f, finding, LAYERS, numbers_text, layers, sizeof layers);
+    story_sequences(f, g, seqs, sizeof seqs);
+    snprintf(out->lead, sizeof out->lead, "batch%s %s:", story_is_one(batches) ? "" : "es",
+             batches);
+    if (g->n == 1)
+        snprintf(subject, sizeof subject, "sequence %s's %s rows of layer%s %s", seqs,
+                 kv_text(finding->kv), story_is_one(layers) ? "" : "s", layers);
+    else
+        snprintf(subject, sizeof subject, "the %s rows of layer%s %s of sequences %s",
+                 kv_text(finding->kv), story_is_one(layers) ? "" : "s", layers, seqs);
+    snprintf(out->what, sizeof out->what, "%s%s %s (%.64s).", d->live ? "in the live cache, " : "",
+             subject, kind_clause(d, clause, sizeof clause), d->kind);
+    out->fault = fault_of(d, counterpart(f, d));
+    say_ambiguous(d, out->ambiguous, sizeof out->ambiguous);
+    out->quote = d->text;
+}
+
+/* A live cache that is wrong as the kernel is has been told of with the kernel. */
+bool story_is_told(const struct findings *f, const struct group *g)
+{
+    const struct divergence *d = group_first(f, g);
+    const struct divergence *other = d->live ? counterpart(f, d) : NULL;
+    return other != NULL && strcmp(other->kind, d->kind) == 0;
+}
+
+/* ---- What to do ---------------------------------------------------------------------------- */
+
+bool story_is_explained(const struct findings *f, size_t i)
+{
+    const char *kind = group_first(f, &f->groups[i])->kind;
+    for (size_t k = 0; k < i; k++) {
+        if (strcmp(group_first(f, &f->groups[k])->kind, kind) == 0) return true;
+    }
+    return false;
+}
+
+void story_first(const struct findings *f, char *text, size_t size)
+{
+    uint64_t *seqs = calloc(f->n_findings, sizeof seqs[0]);
+    char names[TEXT_BYTES];
+    size_t n = 0;
+    text[0] = '\0';
+    if (seqs == NULL) return;
+    for (size_t i = 0; i < f->n_findings; i++) {
+        const struct divergence *d = finding_first(f, &f->findings[i]);
+        if (!is_past(d)) seqs[n++] = d->seq;
+    }
+    numbers_text(seqs, n, names, sizeof names);
+    free(seqs);
+    if (n == 0)
+        snprintf(text, size,
+                 "no live sequence is touched, as far as this check went: what differs was freed "
+                 "or rolled back since. Its records leave the journal as new appends come, older "
+                 "ones first; until then, \"truekv verify --batches N\" looks at the newest N "
+                 "batches only.");
+    else if (story_is_one(names))
+        snprintf(text, size, "do not serve from sequence %s: free it and prefill it again.", names);
+    else
+        snprintf(text, size, "do not serve from sequences %s: free them and prefill them again.",
+                 names);
+}
+
+void story_unlisted(const struct totals *t, const struct findings *f, char *text, size_t size)
+{
+    uint64_t listed = 0;
+    char items[48], batches[64];
+    text[0] = '\0';
+    for (size_t i = 0; i < f->n_divergences; i++) {
+        bool again = false;
+        for (size_t k = 0; k < i && !again; k++)
+            again = f->divergences[k].seq == f->divergences[i].seq &&
+                    f->divergences[k].batch == f->divergences[i].batch;
+        listed += !again;
+    }
+    if (listed >= t->divergent_items) return;
+    out_plural(t->divergent_items, "item", "items", items, sizeof items);
+    if (t->first_batch == t->last_batch)
+        snprintf(batches, sizeof batches, "batch %" PRIu64, t->first_batch);
+    else
+        snprintf(batches, sizeof batches, "batches %" PRIu64 " to %" PRIu64, t->first_batch,
+                 t->last_batch);
+    snprintf(text, size,
+             "%s of %s differ%s, and the daemon lists %" PRIu64
+             " of them. Fewer --batches, or some --seqs, show the others.",
+             items, batches, t->divergent_items == 1 ? "s" : "", listed);
+}
+
+/* ---- A row of numbers ---------------------------------------------------------------------- */
+
+/* Of all divergences of a finding, K and V: the one with the largest difference, and sums. */
+struct summary {
+    const struct divergence *worst;
+    uint64_t bytes;
+};
+
+static bool worse(double a, double b)
+{
+    if (!isfinite(b)) return false; /* nothing is worse than what is no number */
+    return !isfinite(a) || a > b;
+}
+
+static struct summary summarize(const struct findings *f, const struct finding *finding)
+{
+    size_t n = finding_size(finding);
+    const struct divergence *d = finding_first(f, finding);
+    struct summary s = {.worst = d};
+    for (size_t i = 0; i < n; i++) {
+        if (worse(d[i].max_abs_diff, s.worst->max_abs_diff)) s.worst = &d[i];
+        s.bytes += d[i].mismatched_bytes;
+    }
+    return s;
+}
+
+static void say_value(double value, char *text)
+{
+    if (isfinite(value))
+        snprintf(text, ROW_CELL_BYTES, "%.4g", value);
+    else
+        snprintf(text, ROW_CELL_BYTES, "nan/inf");
+}
+
+const char *const story_heads[2][ROW_CELLS] = {
+    {">SEQ", "BATCH", "LAYERS", "K|V", "KIND", ">DIFF", ">BYTES", "WORST AT", ">PER-ITEM",
+     ">BATCHED"},
+    {">SEQ", "BATCH", "LAYERS", "K|V", "KIND", ">DIFF", ">BYTES", "WORST AT", ">PER-ITEM", ">LIVE"},
+};
+
+void story_row(const struct findings *f, const struct finding *finding, struct story_row *out)
+{
+    const struct divergence *d = finding_first(f, finding);
+    struct summary s = summarize(f, finding);
+    char(*cells)[ROW_CELL_BYTES] = out->cells;
+    snprintf(cells[0], ROW_CELL_BYTES, "%" PRIu64, d->seq);
+    say_places(f, finding, BATCHES, numbers_cell, cells[1], ROW_CELL_BYTES);
+    say_places(f, finding, LAYERS, numbers_cell, cells[2], ROW_CELL_BYTES);
+    snprintf(cells[3], ROW_CELL_BYTES, "%s",
+             finding->kv == (HAS_K | HAS_V) ? "K+V" : kv_text(finding->kv));
+    snprintf(cells[4], ROW_CELL_BYTES, "%s", d->kind);
+    say_value(s.worst->max_abs_diff, cells[5]);
+    snprintf(cells[6], ROW_CELL_BYTES, "%" PRIu64, s.bytes);
+    snprintf(cells[7], ROW_CELL_BYTES, "%u/%s/%" PRIu64 "/%" PRIu64 "/%" PRIu64, s.worst->layer,
+             kv_text(s.worst->kv), s.worst->worst.kv_head, s.worst->worst.kv_pos,
+             s.worst->worst.dim);
+    say_value(s.worst->worst.per_item, cells[8]);
+    say_value(s.worst->worst.other, cells[9]);
+}

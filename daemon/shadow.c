@@ -1,0 +1,88 @@
+#include "daemon/shadow.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "daemon/core_impl.h"
+
+void tkv_shadow_init(struct tkv_core *core)
+{
+    core->shadow = (struct tkv_shadow){.random = tkv_now_ns() | 1};
+}
+
+void tkv_shadow_close(struct tkv_core *core)
+{
+    struct tkv_shadow *s = &core->shadow;
+    for (uint32_t i = 0; i < s->n_pending; i++)
+        tkv_batch_unref(s->pending[i]);
+    s->n_pending = 0;
+    free(s->last.report.divergences);
+    s->last.report.divergences = NULL;
+    s->last.given = false;
+}
+
+/* By chance and not every n-th: a step's batches may have a rhythm of their own. */
+static bool chosen(struct tkv_core *core)
+{
+    uint64_t x = core->shadow.random;
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    core->shadow.random = x;
+    return (x >> 11) % TKV_WHOLE < core->config->shadow_sample;
+}
+
+void tkv_shadow_offer(struct tkv_core *core, struct tkv_batch *batch)
+{
+    struct tkv_shadow *s = &core->shadow;
+    if (core->config->shadow_sample == 0 || !chosen(core)) return;
+    if (s->n_pending == TKV_SHADOW_PENDING_MAX) {
+        tkv_stat_add(&core->stats.shadow_missed, 1);
+        return;
+    }
+    batch->refs++;
+    s->pending[s->n_pending++] = batch;
+}
+
+void tkv_shadow_next(struct tkv_core *core)
+{
+    struct tkv_shadow *s = &core->shadow;
+    while (!core->checker_busy && s->n_pending > 0) {
+        struct tkv_batch *batch = s->pending[0];
+        s->n_pending--;
+        memmove(s->pending, s->pending + 1, s->n_pending * sizeof s->pending[0]);
+        if (!tkv_verify_batch(core, batch)) tkv_stat_add(&core->stats.shadow_missed, 1);
+    }
+}
+
+void tkv_shadow_checked(struct tkv_core *core, const struct tkv_verify_report *report)
+{
+    tkv_stat_add(&core->stats.shadow_batches, 1);
+    tkv_stat_add(&core->stats.shadow_divergent_items, report->divergent_items);
+    if (!report->ok) tkv_core_diverged(core);
+}
+
+void tkv_shadow_keep(struct tkv_core *core, struct tkv_verify_report *report, bool shadow)
+{
+    struct tkv_shadow *s = &core->shadow;
+    assert(!report->ok);
+    free(s->last.report.divergences);
+    s->last.report = *report;
+    s->last.given = true;
+    s->last.shadow = shadow;
+    s->last.at_ms = tkv_now_ms();
+    report->divergences = NULL;
+    report->n_divergences = 0;
+}
+
+void tkv_run_last(struct tkv_core *core, struct tkv_op *op)
+{
+    const struct tkv_shadow *s = &core->shadow;
+    op->result.last = (struct tkv_last_report){0};
+    if (s->last.given)
+        op->result.last =
+            (struct tkv_last_report){&s->last.report, s->last.shadow, tkv_now_ms() - s->last.at_ms};
+    tkv_core_finish(core, op);
+}

@@ -1,0 +1,43 @@
+/* shadow.h - shadow mode: a share of production's batches (shadow.sample), chosen by chance, is
+ * verified as soon as it is done; and the newest report with a divergence, whoever asked for it, is
+ * kept for debug.last. Loop thread only. */
+#ifndef TKV_DAEMON_SHADOW_H
+#define TKV_DAEMON_SHADOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/report.h"
+
+struct tkv_batch;
+struct tkv_core;
+
+enum { TKV_SHADOW_PENDING_MAX = 8 }; /* more than these do not wait: they are counted as missed */
+
+struct tkv_shadow {
+    struct tkv_batch *pending[TKV_SHADOW_PENDING_MAX]; /* a reference each, oldest first */
+    uint32_t n_pending;
+    uint64_t random;
+    struct {
+        bool given, shadow;
+        uint64_t at_ms;
+        struct tkv_verify_report report; /* divergences: its own */
+    } last;
+};
+
+void tkv_shadow_init(struct tkv_core *core);
+void tkv_shadow_close(struct tkv_core *core); /* what waits is let go; the last report, too */
+
+/* A batch of production has completed; the caller keeps its reference. */
+void tkv_shadow_offer(struct tkv_core *core, struct tkv_batch *batch);
+
+/* Gives the checker, which is idle, the next one. */
+void tkv_shadow_next(struct tkv_core *core);
+
+/* A batch of shadow mode has been checked. */
+void tkv_shadow_checked(struct tkv_core *core, const struct tkv_verify_report *report);
+
+/* Keeps a report with a divergence; takes its list of divergences over (and leaves NULL). */
+void tkv_shadow_keep(struct tkv_core *core, struct tkv_verify_report *report, bool shadow);
+
+#endif
