@@ -7,13 +7,20 @@
 #include "base/checked.h"
 #include "daemon/rerun_impl.h"
 
+/* On a CPU parts that stay in its caches are quicker than those that memory allows, and appends get
+ * their turn between them. */
+enum { PART_BYTES_CPU = 4 << 20 };
+
 /* A part that does not fit is halved: by layers first, because items next to each other are
  * evidence of what a batched launch mixes up. */
 static enum tkv_status run_range(struct rerun_run *run, struct part part)
 {
     part.items = NULL;
     if (!tkv_part_measure(run, &part)) return TKV_ENOMEM;
-    if (tkv_part_bytes(&part) <= run->r->scratch_bytes) {
+    size_t bytes = tkv_part_bytes(&part), limit = run->r->scratch_bytes;
+    bool divisible = part.layer_end - part.layer_begin > 1;
+    if (!run->uploads && divisible && limit > PART_BYTES_CPU) limit = PART_BYTES_CPU;
+    if (bytes <= limit) {
         enum tkv_status st = part.n_items > 0 ? tkv_part_run(run, &part) : TKV_OK;
         tkv_part_close(&part);
         return st;

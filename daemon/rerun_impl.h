@@ -16,6 +16,7 @@ struct part_item {
     size_t plane_bytes, offset;           /* of the scratch cache */
     size_t live_plane_bytes, live_offset; /* of the gathered written rows */
     size_t rows_bytes, rows_offset;       /* of the source rows */
+    size_t sums_offset, live_sums_offset; /* of the checksums; 0: the item has none */
 };
 
 /* Items [first, first + n) and layers [layer_begin, layer_end) of one batch, as far as they have
@@ -65,6 +66,26 @@ size_t tkv_part_bytes(const struct part *part);
 
 /* Where a region begins. */
 uint8_t *tkv_part_side(const struct rerun_run *run, const struct part *part, enum part_side side);
+
+/* The scratch cache's geometry: the part's layers. */
+struct tkv_geometry tkv_part_geometry(const struct rerun_run *run, const struct part *part);
+
+/* rerun_sums.c: the checksums of scratch caches, behind their planes as in production. Bytes of an
+ * item's (false: overflow); where they begin on a side, NULL: it has none; those of all items, from
+ * the source rows, plainly; the comparison of both sides' (differing bytes are added to *sum), and
+ * with those that the live caches have. */
+bool tkv_part_sums_bytes(const struct rerun_run *run, const struct part *part,
+                         const struct part_item *p, size_t *out);
+uint64_t *tkv_part_sums(const struct rerun_run *run, const struct part *part,
+                        const struct part_item *p, enum part_side side);
+enum tkv_status tkv_part_sum(struct rerun_run *run, const struct part *part, enum part_side side);
+enum tkv_status tkv_part_compare_sums(struct rerun_run *run, const struct part *part,
+                                      const struct part_item *p, uint64_t *sum);
+enum tkv_status tkv_part_compare_live_sums(struct rerun_run *run, const struct part *part,
+                                           const struct part_item *p);
+
+/* Bytes of an item's written checksums, gathered. */
+size_t tkv_part_live_sums_bytes(const struct part_item *p);
 
 /* rerun_move.c. Upload points the items at their rows' copies. Read_live goes through the engine.
  */

@@ -94,6 +94,7 @@ enum tkv_status tkv_part_live(struct rerun_run *run, const struct part *part)
         const struct part_item *p = &part->items[i];
         if (p->live_plane_bytes == 0) continue;
         st = compare_live_item(run, part, p, expected + p->live_offset, live + p->live_offset);
+        if (st == TKV_OK) st = tkv_part_compare_live_sums(run, part, p);
     }
     return st;
 }

@@ -125,6 +125,20 @@ static struct tkv_rows rows_of(const struct rerun_run *run, const struct part *p
     };
 }
 
+/* Where the checksums of an item's tokens lie in sums[][n_layers][2], from a layer on. */
+static struct tkv_rows sums_of(const struct part_item *p, const struct tkv_geometry *g,
+                               const uint64_t *sums, uint32_t layer, uint32_t pos)
+{
+    size_t width = tkv_part_live_sums_bytes(p) / p->item.tokens;
+    return (struct tkv_rows){
+        .src = sums + tkv_sum_offset(g, pos, layer, TKV_K),
+        .width = width,
+        .dst_pitch = width,
+        .src_pitch = tkv_sums_each(g) * sizeof *sums,
+        .rows = p->item.tokens,
+    };
+}
+
 static enum tkv_status flush_gather(struct mover *m)
 {
     return tkv_device_gather(m->run->r->dev, m->places, m->n);
@@ -141,6 +155,12 @@ enum tkv_status tkv_part_gather(struct rerun_run *run, const struct part *part)
         struct tkv_rows rows = rows_of(run, part, p, cache, p->item.capacity, 0, p->item.pos);
         rows.dst = tkv_part_side(run, part, TKV_SIDE_EXPECTED_LIVE) + p->live_offset;
         st = move(&m, rows);
+        if (p->live_sums_offset == 0 || st != TKV_OK) continue;
+        struct tkv_geometry g = tkv_part_geometry(run, part);
+        uint64_t *sums = tkv_part_sums(run, part, p, TKV_SIDE_EXPECTED);
+        struct tkv_rows also = sums_of(p, &g, sums, 0, p->item.pos);
+        also.dst = (uint8_t *)rows.dst + p->live_sums_offset;
+        st = move(&m, also);
     }
     if (st == TKV_OK) st = flush(&m);
     return st == TKV_OK ? tkv_device_sync(run->r->dev) : st;
@@ -213,6 +233,11 @@ enum tkv_status tkv_part_read_live(struct rerun_run *run, const struct part *par
             rows_of(run, part, p, about->cache->mem.ptr, item->capacity, p->first_layer, item->pos);
         rows.dst = tkv_part_side(run, part, TKV_SIDE_LIVE) + p->live_offset;
         st = move(&m, rows);
+        if (p->live_sums_offset == 0 || st != TKV_OK) continue;
+        const struct tkv_geometry *g = &run->r->batches[part->batch]->model->geom;
+        struct tkv_rows also = sums_of(p, g, item->sums, p->first_layer, item->pos);
+        also.dst = (uint8_t *)rows.dst + p->live_sums_offset;
+        st = move(&m, also);
     }
     return st == TKV_OK ? flush(&m) : st;
 }

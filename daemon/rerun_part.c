@@ -29,7 +29,7 @@ static void set_window(const struct part *part, const struct tkv_append_item *it
     out->first_layer = begin;
     out->item = *item;
     out->item.cache = NULL;
-    out->item.sums = NULL; /* the live cache's */
+    out->item.sums = NULL; /* those are the live cache's */
     out->item.pos = before;
     out->item.capacity = before + item->tokens + after;
     out->item.layer_begin = 0;
@@ -52,13 +52,22 @@ static bool measure_item(struct rerun_run *run, const struct part *part, uint32_
                       tkv_dtype_size(item->rows_dtype);
     out->plane_bytes = tkv_plane_elements(g, out->item.capacity) * element;
     out->live_plane_bytes = tkv_plane_elements(g, item->tokens) * element;
-    size_t planes = (size_t)out->item.layer_end * TKV_KV;
+    size_t planes = (size_t)out->item.layer_end * TKV_KV, sums_bytes;
     const struct tkv_recheck_item *about = &run->r->items[part->batch][index];
     bool compare_live =
         about->selected && about->cache != NULL && (!part->whole || about->kernel_differs);
     if (!compare_live) out->live_plane_bytes = 0;
-    return tkv_mul(out->plane_bytes, planes, bytes) &&
-           tkv_mul(out->live_plane_bytes, planes, live_bytes);
+    if (!tkv_mul(out->plane_bytes, planes, bytes) ||
+        !tkv_mul(out->live_plane_bytes, planes, live_bytes) ||
+        !tkv_part_sums_bytes(run, part, out, &sums_bytes))
+        return false;
+    if (item->sums == NULL) return true;
+    out->sums_offset = round_up(*bytes, GUARD_BYTES);
+    *bytes = out->sums_offset + sums_bytes;
+    if (!compare_live) return true;
+    out->live_sums_offset = round_up(*live_bytes, GUARD_BYTES);
+    *live_bytes = out->live_sums_offset + tkv_part_live_sums_bytes(out);
+    return true;
 }
 
 bool tkv_part_measure(struct rerun_run *run, struct part *part)
@@ -113,7 +122,7 @@ uint8_t *tkv_part_side(const struct rerun_run *run, const struct part *part, enu
     }
 }
 
-static struct tkv_geometry scratch_geometry(const struct rerun_run *run, const struct part *part)
+struct tkv_geometry tkv_part_geometry(const struct rerun_run *run, const struct part *part)
 {
     struct tkv_geometry g = run->r->batches[part->batch]->model->geom;
     g.n_layers = part->layer_end - part->layer_begin;
@@ -122,14 +131,14 @@ static struct tkv_geometry scratch_geometry(const struct rerun_run *run, const s
 
 static enum tkv_status run_per_item(struct rerun_run *run, const struct part *part)
 {
-    struct tkv_geometry g = scratch_geometry(run, part);
+    struct tkv_geometry g = tkv_part_geometry(run, part);
     enum tkv_status st = TKV_OK;
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
         struct tkv_append_item item = part->items[i].item;
         item.cache = tkv_part_side(run, part, TKV_SIDE_EXPECTED) + part->items[i].offset;
         st = tkv_append_each(run->r->dev, &g, &item);
     }
-    return st;
+    return st == TKV_OK ? tkv_part_sum(run, part, TKV_SIDE_EXPECTED) : st;
 }
 
 /* What of a plan is the kernel's doing: a flipped bit is damage to the live cache. */
@@ -147,7 +156,7 @@ static struct tkv_fault_plan kernel_plan(const struct tkv_fault_plan *served)
 static enum tkv_status run_batched(struct rerun_run *run, const struct part *part)
 {
     const struct tkv_batch *b = run->r->batches[part->batch];
-    struct tkv_geometry g = scratch_geometry(run, part);
+    struct tkv_geometry g = tkv_part_geometry(run, part);
     struct tkv_fault_plan plan = kernel_plan(&b->plan);
     struct tkv_append_item *items = calloc(part->n_items, sizeof *items);
     struct tkv_fault_place *places = calloc(part->n_items, sizeof *places);
@@ -157,11 +166,13 @@ static enum tkv_status run_batched(struct rerun_run *run, const struct part *par
         const struct part_item *p = &part->items[i];
         items[i] = p->item;
         items[i].cache = tkv_part_side(run, part, TKV_SIDE_OTHER) + p->offset;
+        items[i].sums = tkv_part_sums(run, part, p, TKV_SIDE_OTHER);
         places[i] = (struct tkv_fault_place){p->index, p->first_layer};
     }
     if (st == TKV_OK)
         st = plan.n == 0 ? tkv_append_batched(run->r->dev, &g, items, part->n_items)
                          : tkv_append_faulty(run->r->dev, &g, items, part->n_items, &plan, &origin);
+    if (st == TKV_OK && plan.n > 0) st = tkv_part_sum(run, part, TKV_SIDE_OTHER); /* as run_batch() */
     free(items);
     free(places);
     return st;
@@ -296,6 +307,7 @@ static enum tkv_status compare_paths(struct rerun_run *run, const struct part *p
     for (uint32_t i = 0; i < part->n_items && st == TKV_OK; i++) {
         const struct part_item *p = &part->items[i];
         st = compare_item(run, part, p, expected + p->offset, other + p->offset, &inside);
+        if (st == TKV_OK) st = tkv_part_compare_sums(run, part, p, &inside);
     }
     return st != TKV_OK || differing <= inside ? st : report_guard(run, part, differing - inside);
 }
