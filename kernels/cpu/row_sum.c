@@ -85,6 +85,14 @@ AVX512 static inline void add_words_avx512(__m512i *sum, const void *group, __m5
     *sum = _mm512_add_epi64(*sum, _mm512_add_epi64(low, high));
 }
 
+/* By halves: GCC's own reduction adds signed numbers, which must not wrap. */
+AVX512 static inline uint64_t lanes_avx512(__m512i sum)
+{
+    __m256i four = _mm256_add_epi64(_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64(sum, 1));
+    __m128i two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+    return (uint64_t)_mm_cvtsi128_si64(two) + (uint64_t)_mm_extract_epi64(two, 1);
+}
+
 AVX512 static uint64_t sum_avx512(const void *row, const uint64_t *keys, size_t n)
 {
     __m512i sum = _mm512_setzero_si512();
@@ -98,7 +106,7 @@ AVX512 static uint64_t sum_avx512(const void *row, const uint64_t *keys, size_t 
     if (n > 0)
         add_words_avx512(&sum, padded(at, n, room), _mm512_loadu_si512(keys),
                          _mm512_loadu_si512(keys + 8));
-    return (uint64_t)_mm512_reduce_add_epi64(sum);
+    return lanes_avx512(sum);
 }
 
 /* Four rows by the same keys, loaded once. */
@@ -118,7 +126,7 @@ AVX512 static void sum_four_avx512(const void *rows, size_t step, const uint64_t
         keys += TKV_KEY_GROUP;
     }
     for (int i = 0; i < 4; i++)
-        out[i] = (uint64_t)_mm512_reduce_add_epi64(sums[i]);
+        out[i] = lanes_avx512(sums[i]);
 }
 
 tkv_row_sum_four_fn tkv_row_sum_four(void)

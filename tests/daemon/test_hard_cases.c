@@ -446,19 +446,13 @@ static void paired(void)
     each_pair("two faults, all items and the last", &all, &last, true);
 }
 
-static void set_models(struct tkv_config *config)
-{
-    for (size_t i = 0; i < SHAPES; i++) {
-        config->models[i] = (struct tkv_model){
-            shapes[i].model, {LAYERS, HEADS, shapes[i].dim, shapes[i].cache}, CAPACITY};
-    }
-    config->n_models = SHAPES;
-}
-
 static void setup(void)
 {
     fx_init(&fx);
-    set_models(&fx.config);
+    for (size_t i = 0; i < SHAPES; i++)
+        fx.config.models[i] = (struct tkv_model){
+            shapes[i].model, {LAYERS, HEADS, shapes[i].dim, shapes[i].cache}, CAPACITY};
+    fx.config.n_models = SHAPES;
     tkv_log_set_level(TKV_LOG_ERROR);
     fx_open(&fx);
 }
