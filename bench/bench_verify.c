@@ -139,8 +139,8 @@ static void run_beside(const struct plan *p, struct steps *s, struct samples *ou
     must_be_ok(steps_verify(s));
 }
 
-/* The first round under a verification makes the pool of blocks grow by a journal's worth, once in a
- * daemon's life; it counts as warming up. */
+/* The first round under a verification makes the pool of blocks grow by a journal's worth, once in
+ * a daemon's life; it counts as warming up. */
 static void bench_beside(const struct plan *p)
 {
     struct samples all = {0};
@@ -164,8 +164,8 @@ static double copy_rate(struct tkv_device *dev, bool staging, size_t bytes)
     enum tkv_backend backend = tkv_device_backend(dev);
     void *from = NULL, *to = NULL;
     uint64_t best = UINT64_MAX;
-    enum tkv_status st = staging ? tkv_staging_alloc(backend, chunk, &from)
-                                 : tkv_scratch_alloc(dev, chunk, &from);
+    enum tkv_status st =
+        staging ? tkv_staging_alloc(backend, chunk, &from) : tkv_scratch_alloc(dev, chunk, &from);
     if (st == TKV_OK) st = tkv_scratch_alloc(dev, chunk, &to);
     if (staging && st == TKV_OK) memset(from, 1, chunk);
     for (int round = 0; round < 5 && st == TKV_OK; round++) {
@@ -209,8 +209,9 @@ static void bench_whole(const struct plan *p)
     if (tkv_device_info(dev, &after) != TKV_OK) exit(1);
     double ms = (double)best / 1e3, thrice = 3e3 * (double)rows;
     printf("\nverify of %.2f GiB of appended rows: %.1f ms\n", (double)rows / (1 << 30), ms);
-    printf("  reading them three times from where they are recorded: %.1f ms at %.1f GB/s, %.2f x\n",
-           thrice / link, link / 1e9, ms * link / thrice);
+    printf(
+        "  reading them three times from where they are recorded: %.1f ms at %.1f GB/s, %.2f x\n",
+        thrice / link, link / 1e9, ms * link / thrice);
     printf("  reading them three times in device memory: %.2f ms at %.1f GB/s, %.1f x\n",
            thrice / memory, memory / 1e9, ms * memory / thrice);
     if (p->backend == TKV_BACKEND_CUDA)
@@ -243,8 +244,8 @@ static bool parse(int argc, char **argv, enum tkv_backend *backend, bool *tiny)
 
 static struct plan plan_for(enum tkv_backend backend, bool tiny)
 {
-    struct plan p = {backend, {64, 32, 8, 128, 64, 256 << 20, 256 << 20, true}, 10, 200,
-                     (size_t)1 << 30};
+    struct plan p = {
+        backend, {64, 32, 8, 128, 64, 256 << 20, 256 << 20, true}, 10, 200, (size_t)1 << 30};
     if (backend == TKV_BACKEND_CPU) {
         p.shape.capacity = 16; /* fits small machines: 128 MiB of caches */
         p.steps_a_round = 40;
@@ -269,7 +270,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_verify [--backend auto|cuda|cpu] [--tiny]\n");
         return 2;
     }
-    if (tkv_device_open(&dev, backend, 0, NULL) != TKV_OK || tkv_device_info(dev, &info) != TKV_OK) {
+    if (tkv_device_open(&dev, backend, 0, NULL) != TKV_OK ||
+        tkv_device_info(dev, &info) != TKV_OK) {
         fprintf(stderr, "bench_verify: no such device\n");
         return 1;
     }

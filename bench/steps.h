@@ -1,5 +1,5 @@
-/* steps.h - a core driven by hand, for benchmarks: decode steps of m sequences, submitted and waited
- * for, one after the other; verifications beside them. One thread. */
+/* steps.h - a core driven by hand, for benchmarks: decode steps of m sequences, submitted and
+ * waited for, one after the other; verifications beside them. One thread. */
 #ifndef TKV_BENCH_STEPS_H
 #define TKV_BENCH_STEPS_H
 

@@ -172,7 +172,8 @@ static enum tkv_status run_batched(struct rerun_run *run, const struct part *par
     if (st == TKV_OK)
         st = plan.n == 0 ? tkv_append_batched(run->r->dev, &g, items, part->n_items)
                          : tkv_append_faulty(run->r->dev, &g, items, part->n_items, &plan, &origin);
-    if (st == TKV_OK && plan.n > 0) st = tkv_part_sum(run, part, TKV_SIDE_OTHER); /* as run_batch() */
+    if (st == TKV_OK && plan.n > 0)
+        st = tkv_part_sum(run, part, TKV_SIDE_OTHER); /* as run_batch() */
     free(items);
     free(places);
     return st;

@@ -1,6 +1,6 @@
-/* rerun_sums.c - checksums are recomputed like rows: plainly from the source, by the batched append,
- * and as the live caches have them. A batched append that loads the wrong rows sums the wrong rows:
- * a scrub alone would never know. */
+/* rerun_sums.c - checksums are recomputed like rows: plainly from the source, by the batched
+ * append, and as the live caches have them. A batched append that loads the wrong rows sums the
+ * wrong rows: a scrub alone would never know. */
 #include <stdio.h>
 
 #include "base/checked.h"
@@ -76,9 +76,9 @@ enum tkv_status tkv_part_compare_sums(struct rerun_run *run, const struct part *
     size_t bytes;
     uint64_t differing = 0;
     if (p->sums_offset == 0 || !tkv_part_sums_bytes(run, part, p, &bytes)) return TKV_OK;
-    enum tkv_status st = tkv_compare_planes(
-        run->r->dev, tkv_part_sums(run, part, p, TKV_SIDE_EXPECTED),
-        tkv_part_sums(run, part, p, TKV_SIDE_OTHER), bytes, 1, &differing);
+    enum tkv_status st =
+        tkv_compare_planes(run->r->dev, tkv_part_sums(run, part, p, TKV_SIDE_EXPECTED),
+                           tkv_part_sums(run, part, p, TKV_SIDE_OTHER), bytes, 1, &differing);
     *sum += differing;
     if (st != TKV_OK || differing == 0 || !about->selected || about->kernel_differs) return st;
     about->kernel_differs = true;

@@ -54,7 +54,7 @@ struct tkv_device {
     size_t granularity; /* of cache memory, bytes; a power of two */
     void *kept;         /* tkv_scratch_kept() */
     size_t kept_bytes;
-    bool lost;          /* latched: every call but the frees returns TKV_EDEVICE */
+    bool lost; /* latched: every call but the frees returns TKV_EDEVICE */
 };
 
 /* TKV_EDEVICE where the handle is lost, or what tkv_device_fail_nth() has in store. dev may be

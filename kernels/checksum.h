@@ -48,8 +48,8 @@ TKV_HOST_DEVICE static inline uint32_t tkv_checksum_key(uint32_t head, uint32_t 
 
 /* Which sums: of tokens [first, first + tokens) and `layers` layers of a block or cache. */
 struct tkv_checksum_range {
-    const void *block; /* [>= layers][2][n_kv_heads][positions][head_dim] of dtype; device or
-                          staging memory */
+    const void *block;    /* [>= layers][2][n_kv_heads][positions][head_dim] of dtype; device or
+                             staging memory */
     enum tkv_dtype dtype; /* converted to geom->dtype before it is added up */
     uint32_t positions, first, tokens, layers;
 };

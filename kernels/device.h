@@ -90,8 +90,8 @@ enum tkv_status tkv_device_copy(struct tkv_device *dev, void *dst, const void *s
 enum tkv_status tkv_device_copy_rows(struct tkv_device *dev, void *dst, size_t dst_pitch,
                                      const void *src, size_t src_pitch, size_t width, size_t rows);
 
-/* tkv_device_copy_rows() for each of n, in as few launches as may be. Device and staging memory only;
- * the array is copied before return. */
+/* tkv_device_copy_rows() for each of n, in as few launches as may be. Device and staging memory
+ * only; the array is copied before return. */
 struct tkv_rows {
     void *dst;
     const void *src;

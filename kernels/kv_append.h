@@ -46,8 +46,8 @@ struct tkv_append_item {
 enum tkv_status tkv_append_one(struct tkv_device *dev, const struct tkv_geometry *geom,
                                const struct tkv_append_item *item, uint32_t layer, uint32_t kv);
 
-/* The reference for a whole item: tkv_append_one() for each of its layers, K and V. One launch where
- * launches cost: it has one row of blocks for each of them. */
+/* The reference for a whole item: tkv_append_one() for each of its layers, K and V. One launch
+ * where launches cost: it has one row of blocks for each of them. */
 enum tkv_status tkv_append_each(struct tkv_device *dev, const struct tkv_geometry *geom,
                                 const struct tkv_append_item *item);
 

@@ -95,8 +95,8 @@ static void sum_token(const struct batch *b, const struct tkv_append_item *it, s
 {
     const struct tkv_geometry *g = b->geom;
     size_t size = tkv_dtype_size(it->rows_dtype), step = (size_t)it->tokens * g->head_dim * size;
-    const char *rows = (const char *)it->rows +
-                       tkv_row_offset(g, it->tokens, plane * g->n_kv_heads, token) * size;
+    const char *rows =
+        (const char *)it->rows + tkv_row_offset(g, it->tokens, plane * g->n_kv_heads, token) * size;
     if (it->rows_dtype == g->dtype) {
         tkv_token_sums(&b->cpu->keys, rows, step, n, out);
         return;

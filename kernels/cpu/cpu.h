@@ -13,7 +13,7 @@ struct tkv_cpu_device {
     bool refused;           /* a guard refused an item since the last sync */
     const struct tkv_converters *convert;
     struct tkv_pool pool;
-    struct tkv_row_keys keys; /* of the geometry that was last summed */
+    struct tkv_row_keys keys;              /* of the geometry that was last summed */
     size_t first_plane[TKV_ITEMS_MAX + 1]; /* of the batch at work, see append_batched.c */
 };
 

@@ -29,8 +29,8 @@ tkv_row_sum_four_fn tkv_row_sum_four(void);
 /* The keys of one geometry. Zeroed at start; one thread fills it, any reads. */
 struct tkv_row_keys {
     uint32_t heads, head_dim;
-    size_t row_keys; /* of one head: its words, up to a whole group */
-    uint64_t *keys;  /* [heads][row_keys] */
+    size_t row_keys;    /* of one head: its words, up to a whole group */
+    uint64_t *keys;     /* [heads][row_keys] */
     tkv_row_sum_fn sum; /* the fastest that this machine runs */
     tkv_row_sum_four_fn sum_four;
 };

@@ -297,8 +297,8 @@ __global__ static void __launch_bounds__(THREADS)
             tkv_row_offset(&g, it.capacity, first_plane * g.n_kv_heads, (size_t)it.pos + token);
     u.src_step = tkv_row_offset(&g, it.tokens, 1, 0) * size;
     u.dst_step = tkv_row_offset(&g, it.capacity, 1, 0);
-    uint64_t sum = Plain ? move_unit<same_type, true, Summed>(b.head, u)
-                         : move_typed<Summed>(b.head, it, u);
+    uint64_t sum =
+        Plain ? move_unit<same_type, true, Summed>(b.head, u) : move_typed<Summed>(b.head, it, u);
     if (!Summed || it.sums == NULL) return;
     sum = TKV_CHECKSUM_SEED + warp_sum(sum);
     if (threadIdx.x % 32 == 0)

@@ -96,8 +96,7 @@ enum tkv_status tkv_cuda_copy_rows(struct tkv_device *dev, void *dst, size_t dst
                                    const void *src, size_t src_pitch, size_t width, size_t rows);
 enum tkv_status tkv_cuda_gather(struct tkv_device *dev, const struct tkv_rows *all, size_t n);
 enum tkv_status tkv_cuda_append_one(struct tkv_device *dev, const struct tkv_geometry *geom,
-                                    const struct tkv_append_item *item, uint32_t first,
-                                    uint32_t n);
+                                    const struct tkv_append_item *item, uint32_t first, uint32_t n);
 enum tkv_status tkv_cuda_append_batched(struct tkv_device *dev, const struct tkv_geometry *geom,
                                         const struct tkv_append_item *items, uint32_t n);
 enum tkv_status tkv_cuda_append_faulty(struct tkv_device *dev, const struct tkv_fault_job *job);

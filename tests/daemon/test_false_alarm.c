@@ -2,8 +2,8 @@
  * Method: sequences that grow, roll back, are freed and created anew (so that memory is used
  * again), with several operations in flight all the time, verifications and scrubs among them, and
  * shadow mode and the background scrub beside them, until TKV_TEST_BATCHES device batches have run;
- * every report must be ok, and reasons for skipping are only those that can occur. The journal is small, so that records leave it while they are checked.
- * TKV_TEST_SEED repeats a run. */
+ * every report must be ok, and reasons for skipping are only those that can occur. The journal is
+ * small, so that records leave it while they are checked. TKV_TEST_SEED repeats a run. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -76,7 +76,8 @@ static void create(uint64_t first, size_t n, uint64_t *seqs)
 }
 
 /* Flips bit 0 of element (layer, kv, head, pos, dim) of a live cache. */
-static void flip(uint64_t id, uint32_t layer, uint32_t kv, uint32_t head, uint32_t pos, uint32_t dim)
+static void flip(uint64_t id, uint32_t layer, uint32_t kv, uint32_t head, uint32_t pos,
+                 uint32_t dim)
 {
     struct tkv_sequence *seq = tkv_core_live(fx.core, id);
     const struct tkv_geometry *g = &seq->model->geom;
@@ -146,9 +147,9 @@ START_TEST(damage_is_found_where_it_is)
 END_TEST
 
 /* Damaged tokens that a fault of the batched path leaves among committed ones. */
-static const char *const faults[] = {"shared_pointers", "swap_items", "off_by_one", "token_major",
-                                     "stale_lengths",   "short_grid", "kv_swapped", "half_lengths",
-                                     "bit_flip"};
+static const char *const faults[] = {"shared_pointers", "swap_items",    "off_by_one",
+                                     "token_major",     "stale_lengths", "short_grid",
+                                     "kv_swapped",      "half_lengths",  "bit_flip"};
 
 /* Goal: checksums are of the source, not of what was written: a broken batched path does not get
  * its own results blessed. */

@@ -153,8 +153,8 @@ START_TEST(unknown_faults_are_refused)
 }
 END_TEST
 
-/* Goal: a flipped bit is found by a scrub at its place, and by shadow mode, which keeps its report and
- * latches health; a verification that reaches further back than the journal says so. */
+/* Goal: a flipped bit is found by a scrub at its place, and by shadow mode, which keeps its report
+ * and latches health; a verification that reaches further back than the journal says so. */
 START_TEST(damage_is_found_in_passing)
 {
     static const char passing[] =

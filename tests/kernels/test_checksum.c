@@ -14,8 +14,7 @@ static uint64_t *sums_of(struct scene *s, const struct tkv_append_item *item, bo
     size_t each = (size_t)(item->layer_end - item->layer_begin) * 2;
     size_t n = item->tokens * each, skipped = 0;
     void *out = NULL;
-    if (cache)
-        skipped = tkv_plane_offset(&s->geom, item->capacity, item->layer_begin, 0) * 2;
+    if (cache) skipped = tkv_plane_offset(&s->geom, item->capacity, item->layer_begin, 0) * 2;
     struct tkv_checksum_range range = {
         .block = cache ? (const char *)item->cache + skipped : item->rows,
         .dtype = cache ? s->geom.dtype : item->rows_dtype,
@@ -56,8 +55,8 @@ static void check_item(struct scene *s, uint32_t i, bool cache, size_t expected)
 }
 
 static const struct scene_shape shapes[] = {
-    {3, 2, 8, 128, 1, TKV_F16, TKV_F16, false, 0}, {5, 3, 2, 80, 7, TKV_BF16, TKV_F32, true, 0},
-    {4, 2, 1, 576, 3, TKV_F16, TKV_BF16, true, 0}, {6, 4, 3, 63, 9, TKV_F16, TKV_F32, true, 2},
+    {3, 2, 8, 128, 1, TKV_F16, TKV_F16, false, 0},  {5, 3, 2, 80, 7, TKV_BF16, TKV_F32, true, 0},
+    {4, 2, 1, 576, 3, TKV_F16, TKV_BF16, true, 0},  {6, 4, 3, 63, 9, TKV_F16, TKV_F32, true, 2},
     {2, 1, 5, 1, 33, TKV_BF16, TKV_BF16, false, 2}, {2, 1, 40, 8, 40, TKV_F16, TKV_F16, true, 0},
 };
 enum { SHAPES = sizeof shapes / sizeof shapes[0] };

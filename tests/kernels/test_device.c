@@ -201,8 +201,8 @@ START_TEST(copies_of_rows)
 END_TEST
 
 /* Goal: gathering is copying rows, for each of more places than one launch takes.
- * Method: places of growing width and pitch, whole vectors and odd ones; every byte of the target is
- * compared with a copy made on the host. */
+ * Method: places of growing width and pitch, whole vectors and odd ones; every byte of the target
+ * is compared with a copy made on the host. */
 static void gather_places(struct tkv_device *dev, size_t unit)
 {
     enum { PLACES = 70, ROOM = 256 * 1024 };
@@ -219,7 +219,8 @@ static void gather_places(struct tkv_device *dev, size_t unit)
     for (size_t i = 0; i < PLACES; i++) {
         size_t width = (i % 5 + 1) * unit, rows = i % 7, src_pitch = width + i % 3 * unit;
         size_t dst_pitch = width + i % 2 * unit;
-        all[i] = (struct tkv_rows){(char *)b + to, (char *)a + from, dst_pitch, src_pitch, width, rows};
+        all[i] =
+            (struct tkv_rows){(char *)b + to, (char *)a + from, dst_pitch, src_pitch, width, rows};
         for (size_t r = 0; r < rows; r++)
             memcpy(want + to + r * dst_pitch, src + from + r * src_pitch, width);
         from += rows * src_pitch;
