@@ -52,7 +52,7 @@ void tkv_shadow_next(struct tkv_core *core)
     while (!core->checker_busy && s->n_pending > 0) {
         struct tkv_batch *batch = s->pending[0];
         s->n_pending--;
-        memmove(s->pending, s->pending + 1, s->n_pending * sizeof s->pending[0]);
+        memmove(s->pending, s->pending + 1, s->n_pending * sizeof(struct tkv_batch *));
         if (!tkv_verify_batch(core, batch)) tkv_stat_add(&core->stats.shadow_missed, 1);
     }
 }

@@ -8,7 +8,7 @@ struct source {
     const struct tkv_cpu_device *cpu;
     const struct tkv_geometry *geom;
     const struct tkv_checksum_range *range;
-    char *room; /* of a token's rows, in the cache's dtype; NULL: they are */
+    uint16_t *room; /* of a token's rows, in the cache's dtype; NULL: they are */
 };
 
 static uint64_t sum_of(const struct source *s, size_t plane, uint32_t pos)
@@ -21,7 +21,7 @@ static uint64_t sum_of(const struct source *s, size_t plane, uint32_t pos)
     const char *rows = (const char *)s->range->block + first * size;
     if (s->room == NULL) return tkv_token_sum(&s->cpu->keys, rows, step);
     for (uint32_t head = 0; head < g->n_kv_heads; head++)
-        tkv_converter(s->cpu->convert, g->dtype, s->range->dtype)(s->room + head * row_bytes,
+        tkv_converter(s->cpu->convert, g->dtype, s->range->dtype)(s->room + head * g->head_dim,
                                                                   rows + head * step, g->head_dim);
     return tkv_token_sum(&s->cpu->keys, s->room, row_bytes);
 }

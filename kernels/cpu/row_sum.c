@@ -5,7 +5,7 @@
 
 #include "base/checked.h"
 
-enum { GROUP_ELEMENTS = 2 * TKV_KEY_GROUP, LINE = 64 };
+enum { GROUP_ELEMENTS = 2 * TKV_KEY_GROUP, GROUP_BYTES = 4 * TKV_KEY_GROUP, LINE = 64 };
 
 /* Where the key of word w stands. */
 static size_t key_place(size_t w)
@@ -65,7 +65,7 @@ AVX2 static uint64_t sum_avx2(const void *row, const uint64_t *keys, size_t n)
     uint32_t room[TKV_KEY_GROUP];
     for (; n >= GROUP_ELEMENTS; n -= GROUP_ELEMENTS) {
         add_group_avx2(&even, &odd, at, keys);
-        at += 2 * GROUP_ELEMENTS;
+        at += GROUP_BYTES;
         keys += TKV_KEY_GROUP;
     }
     if (n > 0) add_group_avx2(&even, &odd, padded(at, n, room), keys);
@@ -100,7 +100,7 @@ AVX512 static uint64_t sum_avx512(const void *row, const uint64_t *keys, size_t 
     uint32_t room[TKV_KEY_GROUP];
     for (; n >= GROUP_ELEMENTS; n -= GROUP_ELEMENTS) {
         add_words_avx512(&sum, at, _mm512_loadu_si512(keys), _mm512_loadu_si512(keys + 8));
-        at += 2 * GROUP_ELEMENTS;
+        at += GROUP_BYTES;
         keys += TKV_KEY_GROUP;
     }
     if (n > 0)
@@ -122,7 +122,7 @@ AVX512 static void sum_four_avx512(const void *rows, size_t step, const uint64_t
         add_words_avx512(&sums[1], at + step, even, odd);
         add_words_avx512(&sums[2], at + 2 * step, even, odd);
         add_words_avx512(&sums[3], at + 3 * step, even, odd);
-        at += 2 * GROUP_ELEMENTS;
+        at += GROUP_BYTES;
         keys += TKV_KEY_GROUP;
     }
     for (int i = 0; i < 4; i++)

@@ -28,7 +28,7 @@ static void append(uint64_t seq, uint16_t first)
 {
     uint16_t rows[TOKEN_ELEMENTS];
     uint32_t one = 1;
-    for (uint16_t i = 0; i < TOKEN_ELEMENTS; i++)
+    for (int i = 0; i < TOKEN_ELEMENTS; i++)
         rows[i] = (uint16_t)(first * 91 + i * 7);
     ck_assert_int_eq(fx_do(&fx, fx_append(&fx, 1, &seq, &one, NULL, rows, sizeof rows)), TKV_OK);
 }

@@ -235,7 +235,8 @@ static void model_sums(struct scene *s, uint32_t i)
     size_t planes = (size_t)(item->layer_end - item->layer_begin) * 2;
     for (size_t token = 0; token < item->tokens; token++) {
         for (size_t plane = 0; plane < planes; plane++) {
-            size_t at = (item->pos + token) * s->shape.layers * 2 + item->layer_begin * 2 + plane;
+            size_t at = (item->pos + token) * s->shape.layers * 2 + plane;
+            at += (size_t)item->layer_begin * 2;
             s->sums[s->sums_at[i] + at] = model_sum(s, item, plane, token);
         }
     }

@@ -16,7 +16,7 @@ START_TEST(vectors_and_plain_agree)
         bytes[i] = (unsigned char)(i * 167 + i / 7);
     for (uint32_t w = 0; w < 160; w++)
         keys[w] = tkv_checksum_key(3, w);
-    for (size_t i = 0; i < 2 * 2 * 301; i++) {
+    for (size_t i = 0; i < (size_t)2 * 2 * 301; i++) {
         size_t n = i / 4, off = i / 2 % 2;
         if (fast[i % 2] == NULL) continue;
         ck_assert_uint_eq(fast[i % 2](bytes + off, keys, n),
@@ -42,7 +42,7 @@ static void check_planes(const struct tkv_row_keys *k, const struct tkv_geometry
                          const uint16_t *rows)
 {
     size_t plane = (size_t)g->n_kv_heads * g->head_dim;
-    for (size_t n = 1; n <= 9 && n * plane <= 4 * 600; n++) {
+    for (size_t n = 1; n <= 9 && n * plane <= (size_t)4 * 600; n++) {
         uint64_t sums[9];
         tkv_token_sums(k, rows, g->head_dim * sizeof rows[0], n, sums);
         for (size_t i = 0; i < n; i++)
@@ -55,7 +55,7 @@ START_TEST(tokens_add_up_as_defined)
     static const uint32_t dims[] = {1, 2, 5, 15, 16, 17, 63, 64, 80, 128, 576};
     uint16_t rows[4 * 600];
     struct tkv_row_keys k = {0};
-    for (size_t i = 0; i < 4 * 600; i++)
+    for (size_t i = 0; i < (size_t)4 * 600; i++)
         rows[i] = (uint16_t)(i * 40503 ^ i >> 3);
     for (size_t i = 0; i < sizeof dims / sizeof dims[0]; i++) {
         struct tkv_geometry g = {1, 1 + (uint32_t)i % 4, dims[i], TKV_F16};
