@@ -21,8 +21,8 @@ static uint64_t sum_of(const struct source *s, size_t plane, uint32_t pos)
     const char *rows = (const char *)s->range->block + first * size;
     if (s->room == NULL) return tkv_token_sum(&s->cpu->keys, rows, step);
     for (uint32_t head = 0; head < g->n_kv_heads; head++)
-        tkv_converter(s->cpu->convert, g->dtype, s->range->dtype)(s->room + head * g->head_dim,
-                                                                  rows + head * step, g->head_dim);
+        tkv_converter(s->cpu->convert, g->dtype, s->range->dtype)(
+            s->room + (size_t)head * g->head_dim, rows + head * step, g->head_dim);
     return tkv_token_sum(&s->cpu->keys, s->room, row_bytes);
 }
 
