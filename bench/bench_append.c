@@ -185,17 +185,28 @@ static double run_steps(struct bench *b, step_fn fn, uint32_t steps)
     return (double)(tkv_now_ns() - start) / 1e3 / steps;
 }
 
-/* Microseconds of one step. Rounds last about round_us, by a first guess. */
-static double measure(struct bench *b, step_fn fn, double round_us)
+enum { BATCHED, SUMMED, PER_ITEM, COPY, WAYS };
+
+/* Microseconds of one step of each way: medians over rounds that take turns, so that what the
+ * machine does meanwhile hits all of them alike. A round lasts about round_us, by a first guess. */
+static void measure(struct bench *b, double round_us, double *out)
 {
-    double us[ROUNDS];
-    (void)run_steps(b, fn, 1); /* wakes what sleeps */
-    double first = run_steps(b, fn, 1);
-    uint32_t steps = first < round_us ? (uint32_t)(round_us / first) : 1;
-    for (int i = 0; i < ROUNDS; i++)
-        us[i] = run_steps(b, fn, steps);
-    qsort(us, ROUNDS, sizeof us[0], by_value);
-    return us[ROUNDS / 2];
+    static const step_fn ways[WAYS] = {step_batched, step_summed, step_per_item, step_copy};
+    double us[WAYS][ROUNDS];
+    uint32_t steps[WAYS];
+    for (int w = 0; w < WAYS; w++) {
+        (void)run_steps(b, ways[w], 1); /* wakes what sleeps */
+        double first = run_steps(b, ways[w], 1);
+        steps[w] = first < round_us ? (uint32_t)(round_us / first) : 1;
+    }
+    for (int i = 0; i < ROUNDS; i++) {
+        for (int w = 0; w < WAYS; w++)
+            us[w][i] = run_steps(b, ways[w], steps[w]);
+    }
+    for (int w = 0; w < WAYS; w++) {
+        qsort(us[w], ROUNDS, sizeof us[w][0], by_value);
+        out[w] = us[w][ROUNDS / 2];
+    }
 }
 
 static void bench_shape(struct tkv_device *dev, const struct shape *shape, bool pinned,
@@ -204,10 +215,9 @@ static void bench_shape(struct tkv_device *dev, const struct shape *shape, bool 
     struct bench b = {.dev = dev, .shape = *shape, .pinned = pinned};
     open_shape(&b);
     verify(&b);
-    double batched = measure(&b, step_batched, round_us);
-    double summed = measure(&b, step_summed, round_us);
-    double one = measure(&b, step_per_item, round_us);
-    double copy = measure(&b, step_copy, round_us);
+    double us[WAYS];
+    measure(&b, round_us, us);
+    double batched = us[BATCHED], summed = us[SUMMED], one = us[PER_ITEM], copy = us[COPY];
     double gbps = 2.0 * (double)copied_bytes(&b) / batched / 1e3;
     printf("%5u %4u %6u %5s %6s %9.2f %9.2f %11.1f %9.2f %7.2f %7.2f %8.1f %8.1f\n", shape->m,
            shape->layers, shape->tokens, tkv_dtype_word(shape->rows_dtype),
