@@ -26,8 +26,6 @@ static void wake(void *arg)
 void fx_init(struct fixture *f)
 {
     memset(f, 0, sizeof *f);
-    pthread_mutex_init(&f->lock, NULL);
-    pthread_cond_init(&f->woken, NULL);
     f->config = (struct tkv_config){.backend = TKV_BACKEND_CPU,
                                     .n_models = 1,
                                     .batch_max_items = 512,
@@ -48,6 +46,8 @@ void fx_init(struct fixture *f)
 void fx_open(struct fixture *f)
 {
     struct tkv_device *dev;
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->woken, NULL);
     ck_assert_int_eq(tkv_device_open(&dev, f->config.backend, 0, NULL), TKV_OK);
     ck_assert_int_eq(tkv_core_open(&f->core, &f->config, dev, wake, f), TKV_OK);
 }
