@@ -8,8 +8,8 @@
 # compute-sanitizer as well (memcheck with a leak check, racecheck). Exits 1 when anything failed.
 set -u
 
-suites="device append guards faults compare"              # the kernels
-core="core verify mutations hard_cases untouched false_alarm model failures"                          # the daemon without sockets
+suites="device append checksum guards faults compare"            # the kernels
+core="core verify scrub shadow mutations hard_cases untouched false_alarm model failures"                          # the daemon without sockets
 e2e="wire payloads sequences_e2e many_clients faults_e2e slow_clients signals random_bytes" # the real binary on its socket
 here=$(cd "$(dirname "$0")" && pwd)
 sanitize=no
