@@ -528,16 +528,18 @@ bool tkv_core_failed(struct tkv_core *core)
     return core->lost;
 }
 
-bool tkv_core_healthy(struct tkv_core *core)
+const char *tkv_core_unhealthy(struct tkv_core *core)
 {
-    return !tkv_core_failed(core) && tkv_stat_get(&core->stats.health_latched) == 0;
+    if (tkv_core_failed(core)) return "the device is lost; the daemon is going down";
+    return core->diverged;
 }
 
-void tkv_core_diverged(struct tkv_core *core)
+void tkv_core_diverged(struct tkv_core *core, const char *why)
 {
-    if (core->config->shadow_on_divergence != TKV_DIVERGENCE_LATCH) return;
-    if (tkv_stat_get(&core->stats.health_latched) == 0)
-        tkv_log(TKV_LOG_ERROR, "health_latched", "why=\"shadow.on_divergence is latch\"");
+    if (core->config->shadow_on_divergence != TKV_DIVERGENCE_LATCH || core->diverged != NULL)
+        return;
+    core->diverged = why;
+    tkv_log(TKV_LOG_ERROR, "health_latched", "why=\"%s\"", why);
     tkv_stat_set(&core->stats.health_latched, 1);
 }
 

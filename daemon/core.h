@@ -128,9 +128,9 @@ bool tkv_core_idle(const struct tkv_core *core);
  */
 bool tkv_core_failed(struct tkv_core *core);
 
-/* Whether clients may rely on it: the device has not failed, and no divergence has latched health
- * (shadow.on_divergence). */
-bool tkv_core_healthy(struct tkv_core *core);
+/* Why clients should not rely on it: the device has failed, or a divergence has latched health
+ * (shadow.on_divergence). NULL: they may. Static text. */
+const char *tkv_core_unhealthy(struct tkv_core *core);
 
 struct tkv_stats *tkv_core_stats(struct tkv_core *core);
 

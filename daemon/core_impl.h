@@ -62,6 +62,7 @@ struct tkv_core {
     uint64_t budget, cache_bytes;
     uint64_t checksum_bytes; /* on top of the budget */
     bool draining;
+    const char *diverged;               /* why health is latched; NULL: it is not */
     struct tkv_suspicion suspicions[2]; /* of the engine, of the checker */
     bool lost; /* the device hangs, or failed outside of a job: it is not trusted any more */
 };
@@ -87,8 +88,8 @@ void tkv_verify_next(struct tkv_core *core);
  * start. The checker is not busy. */
 bool tkv_verify_batch(struct tkv_core *core, struct tkv_batch *batch);
 
-/* A divergence found in passing: latches health, where that is asked for. */
-void tkv_core_diverged(struct tkv_core *core);
+/* A divergence found in passing: latches health, where that is asked for. why: static text. */
+void tkv_core_diverged(struct tkv_core *core, const char *why);
 
 /* The LIVE sequence of an id, or NULL. */
 struct tkv_sequence *tkv_core_live(struct tkv_core *core, uint64_t id);

@@ -47,7 +47,7 @@ static void put_info(struct tkv_json *j, const struct tkv_server *server, const 
                    .memory_budget_bytes =
                        tkv_stat_get(&tkv_core_stats(server->core)->memory_budget_bytes)},
         .uptime_s = uptime_s(server),
-        .healthy = tkv_core_healthy(server->core),
+        .unhealthy = tkv_core_unhealthy(server->core),
     };
     tkv_put_server_info(j, &info);
 }

@@ -114,7 +114,7 @@ static void say_damage(struct tkv_core *core, const struct scrub_piece *piece,
                        const struct tkv_scrub_report *report)
 {
     const struct tkv_damage *d = &report->damages[0];
-    tkv_core_diverged(core);
+    tkv_core_diverged(core, "the background scrub found damage (debug.scrub says where)");
     if (piece->cache->damage_known || report->n_damages == 0) return;
     piece->cache->damage_known = true;
     tkv_log(TKV_LOG_ERROR, "damage",

@@ -18,9 +18,9 @@ void tkv_shadow_close(struct tkv_core *core)
     for (uint32_t i = 0; i < s->n_pending; i++)
         tkv_batch_unref(s->pending[i]);
     s->n_pending = 0;
-    free(s->last.report.divergences);
-    s->last.report.divergences = NULL;
-    s->last.given = false;
+    free(s->first.report.divergences);
+    free(s->newest.report.divergences);
+    s->first = s->newest = (struct tkv_kept){0};
 }
 
 /* By chance and not every n-th: a step's batches may have a rhythm of their own. */
@@ -61,28 +61,30 @@ void tkv_shadow_checked(struct tkv_core *core, const struct tkv_verify_report *r
 {
     tkv_stat_add(&core->stats.shadow_batches, 1);
     tkv_stat_add(&core->stats.shadow_divergent_items, report->divergent_items);
-    if (!report->ok) tkv_core_diverged(core);
+    if (!report->ok) tkv_core_diverged(core, "shadow mode found a divergence (debug.last has it)");
 }
 
 void tkv_shadow_keep(struct tkv_core *core, struct tkv_verify_report *report, bool shadow)
 {
     struct tkv_shadow *s = &core->shadow;
+    struct tkv_kept *to = s->first.given ? &s->newest : &s->first;
     assert(!report->ok);
-    free(s->last.report.divergences);
-    s->last.report = *report;
-    s->last.given = true;
-    s->last.shadow = shadow;
-    s->last.at_ms = tkv_now_ms();
+    free(to->report.divergences);
+    *to = (struct tkv_kept){true, shadow, tkv_now_ms(), *report};
     report->divergences = NULL;
     report->n_divergences = 0;
+}
+
+static struct tkv_kept_report kept(const struct tkv_kept *k)
+{
+    if (!k->given) return (struct tkv_kept_report){0};
+    return (struct tkv_kept_report){&k->report, k->shadow, tkv_now_ms() - k->at_ms};
 }
 
 void tkv_run_last(struct tkv_core *core, struct tkv_op *op)
 {
     const struct tkv_shadow *s = &core->shadow;
-    op->result.last = (struct tkv_last_report){0};
-    if (s->last.given)
-        op->result.last =
-            (struct tkv_last_report){&s->last.report, s->last.shadow, tkv_now_ms() - s->last.at_ms};
+    op->result.last.newest = kept(s->newest.given ? &s->newest : &s->first);
+    op->result.last.first = kept(s->newest.given ? &s->first : &s->newest);
     tkv_core_finish(core, op);
 }

@@ -1,6 +1,6 @@
 /* shadow.h - shadow mode: a share of production's batches (shadow.sample), chosen by chance, is
- * verified as soon as it is done; and the newest report with a divergence, whoever asked for it, is
- * kept for debug.last. Loop thread only. */
+ * verified as soon as it is done; and the newest and the first report with a divergence, whoever
+ * asked for them, are kept for debug.last. Loop thread only. */
 #ifndef TKV_DAEMON_SHADOW_H
 #define TKV_DAEMON_SHADOW_H
 
@@ -14,15 +14,18 @@ struct tkv_core;
 
 enum { TKV_SHADOW_PENDING_MAX = 8 }; /* more than these do not wait: they are counted as missed */
 
+/* A report with a divergence; its list is its own. */
+struct tkv_kept {
+    bool given, shadow;
+    uint64_t at_ms;
+    struct tkv_verify_report report;
+};
+
 struct tkv_shadow {
     struct tkv_batch *pending[TKV_SHADOW_PENDING_MAX]; /* a reference each, oldest first */
     uint32_t n_pending;
     uint64_t random;
-    struct {
-        bool given, shadow;
-        uint64_t at_ms;
-        struct tkv_verify_report report; /* divergences: its own */
-    } last;
+    struct tkv_kept first, newest; /* reports; first: since the start, for good */
 };
 
 void tkv_shadow_init(struct tkv_core *core);
@@ -37,7 +40,8 @@ void tkv_shadow_next(struct tkv_core *core);
 /* A batch of shadow mode has been checked. */
 void tkv_shadow_checked(struct tkv_core *core, const struct tkv_verify_report *report);
 
-/* Keeps a report with a divergence; takes its list of divergences over (and leaves NULL). */
+/* Keeps a report with a divergence; takes its list of divergences over (and leaves NULL). The first
+ * one stays, since it has latched health, perhaps; the others are replaced by newer ones. */
 void tkv_shadow_keep(struct tkv_core *core, struct tkv_verify_report *report, bool shadow);
 
 #endif

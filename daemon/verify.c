@@ -265,7 +265,7 @@ static void count(struct tkv_core *core, const struct tkv_verify_report *report,
     tkv_stat_add(&core->stats.verify_runs, by != NULL);
     tkv_stat_add(&core->stats.verify_items, report->items_checked);
     tkv_stat_add(&core->stats.verify_divergent_items, report->divergent_items);
-    if (by == NULL) tkv_shadow_checked(core, report);
+
     if (!report->ok)
         tkv_log(TKV_LOG_ERROR, "divergence",
                 "by=%s items=%llu first_batch=%llu first_seq=%llu detail=\"%s\"",
@@ -273,6 +273,7 @@ static void count(struct tkv_core *core, const struct tkv_verify_report *report,
                 (unsigned long long)(report->n_divergences > 0 ? report->divergences[0].batch : 0),
                 (unsigned long long)(report->n_divergences > 0 ? report->divergences[0].seq : 0),
                 report->n_divergences > 0 ? report->divergences[0].detail.text : "");
+    if (by == NULL) tkv_shadow_checked(core, report);
 }
 
 static void complete_verify(struct tkv_job *job, void *arg)
@@ -303,12 +304,21 @@ static void complete_verify(struct tkv_job *job, void *arg)
 /* --- one at a time ------------------------------------------------------------------------------
  */
 
+static void note_journal(const struct tkv_core *core, struct tkv_verify_report *report)
+{
+    const struct tkv_journal *journal = &core->journal;
+    report->journal.oldest = journal->oldest != NULL ? journal->oldest->id : 0;
+    report->journal.newest = journal->newest != NULL ? journal->newest->id : 0;
+    report->journal.left = journal->evicted;
+}
+
 static struct verify_job *new_job(struct tkv_core *core, struct tkv_op *op)
 {
     struct verify_job *v = calloc(1, sizeof *v);
     if (v == NULL) return NULL;
     uint64_t most = core->config->debug_scratch_bytes;
     v->op = op;
+    note_journal(core, &v->report);
     v->started_us = tkv_now_us();
     v->rerun.engine = core->engine;
     v->rerun.checker = core->checker;

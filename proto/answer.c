@@ -137,7 +137,8 @@ void tkv_put_server_info(struct tkv_json *j, const struct tkv_server_info *info)
     tkv_json_name(j, "limits");
     put_limits(j, info);
     tkv_json_put_double(j, "uptime_s", info->uptime_s);
-    tkv_json_put_bool(j, "healthy", info->healthy);
+    tkv_json_put_bool(j, "healthy", info->unhealthy == NULL);
+    if (info->unhealthy != NULL) tkv_json_put_string(j, "unhealthy_because", info->unhealthy);
     tkv_json_close(j, '}');
 }
 

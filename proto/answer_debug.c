@@ -141,6 +141,12 @@ void tkv_put_verify(struct tkv_json *j, const struct tkv_verify_report *report)
     put_skipped(j, report->skipped);
     tkv_json_put_uint(j, "divergent_items", report->divergent_items);
     put_divergent_batches(j, report);
+    tkv_json_name(j, "journal");
+    tkv_json_open(j, '{');
+    tkv_json_put_uint(j, "oldest", report->journal.oldest);
+    tkv_json_put_uint(j, "newest", report->journal.newest);
+    tkv_json_put_uint(j, "left", report->journal.left);
+    tkv_json_close(j, '}');
     tkv_json_name(j, "divergences");
     tkv_json_open(j, '[');
     for (size_t i = 0; i < report->n_divergences; i++)
@@ -150,16 +156,27 @@ void tkv_put_verify(struct tkv_json *j, const struct tkv_verify_report *report)
     tkv_json_close(j, '}');
 }
 
+static void put_kept(struct tkv_json *j, const struct tkv_kept_report *kept)
+{
+    tkv_json_name(j, "report");
+    if (kept->report == NULL) {
+        tkv_json_null(j);
+        return;
+    }
+    tkv_put_verify(j, kept->report);
+    tkv_json_put_string(j, "source", kept->shadow ? "shadow" : "verify");
+    tkv_json_put_uint(j, "age_ms", kept->age_ms);
+}
+
 void tkv_put_last(struct tkv_json *j, const struct tkv_last_report *last)
 {
     tkv_json_open(j, '{');
-    tkv_json_name(j, "report");
-    if (last->report != NULL) {
-        tkv_put_verify(j, last->report);
-        tkv_json_put_string(j, "source", last->shadow ? "shadow" : "verify");
-        tkv_json_put_uint(j, "age_ms", last->age_ms);
-    } else {
-        tkv_json_null(j);
+    put_kept(j, &last->newest);
+    if (last->first.report != NULL) {
+        tkv_json_name(j, "first");
+        tkv_json_open(j, '{');
+        put_kept(j, &last->first);
+        tkv_json_close(j, '}');
     }
     tkv_json_close(j, '}');
 }

@@ -33,16 +33,25 @@ struct tkv_verify_report {
     struct { /* where they are; on the wire where there are any */
         uint64_t count, first, last;
     } divergent_batches;
+    struct { /* as it was when the check began: batches in it (0: none), and how many have left it
+              */
+        uint64_t oldest, newest, left;
+    } journal;
     struct tkv_divergence *divergences;
     size_t n_divergences;
     uint64_t duration_us;
 };
 
-/* The newest report with a divergence. */
-struct tkv_last_report {
-    const struct tkv_verify_report *report; /* NULL: there was none */
+/* A report with a divergence that was kept. */
+struct tkv_kept_report {
+    const struct tkv_verify_report *report; /* NULL: there is none */
     bool shadow;                            /* of shadow mode; else of a debug.verify */
     uint64_t age_ms;
+};
+
+/* The newest one, and the first since the start, where that is another one. */
+struct tkv_last_report {
+    struct tkv_kept_report newest, first;
 };
 
 /* One (layer, K|V, token) whose rows are not those that were appended. */

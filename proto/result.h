@@ -30,7 +30,7 @@ struct tkv_server_info {
             memory_budget_bytes;
     } limits;
     double uptime_s;
-    bool healthy;
+    const char *unhealthy; /* why; NULL: it is healthy */
 };
 
 struct tkv_created {

@@ -91,9 +91,11 @@ static void copy_outcome(struct fx_op *x)
     if (x->request.method == TKV_METHOD_DEBUG_VERIFY) copy_verify(x, op->result.verify);
     if (x->request.method == TKV_METHOD_DEBUG_SCRUB) copy_scrub(x, op->result.scrub);
     if (x->request.method == TKV_METHOD_DEBUG_LAST) {
-        x->last_given = op->result.last.report != NULL;
-        x->last_shadow = op->result.last.shadow;
-        if (x->last_given) copy_verify(x, op->result.last.report);
+        const struct tkv_last_report *last = &op->result.last;
+        x->last_given = last->newest.report != NULL;
+        x->last_shadow = last->newest.shadow;
+        x->first_batch = last->first.report != NULL ? last->first.report->divergences[0].batch : 0;
+        if (x->last_given) copy_verify(x, last->newest.report);
     }
     if (x->request.method == TKV_METHOD_DEBUG_SELFTEST) {
         x->selftest = *op->result.selftest;

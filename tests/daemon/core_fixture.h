@@ -29,6 +29,7 @@ struct fx_op {
     struct tkv_selftest_report selftest; /* items: malloc'ed copy */
     struct tkv_scrub_report scrub;       /* damages: malloc'ed copy */
     bool last_given, last_shadow;        /* debug.last: a report, in report */
+    uint64_t first_batch; /* and the first divergent batch of the first one; 0: none */
     uint64_t listed[1000];
     size_t n_items_at_fault;
     size_t faulty_index[FX_ITEMS_MAX];

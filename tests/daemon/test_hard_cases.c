@@ -495,17 +495,20 @@ START_TEST(right_rows_are_right)
 }
 END_TEST
 
-/* Goal: a layer or a head that the model has not: nothing goes wrong. */
-START_TEST(scopes_beyond_the_model)
+/* Goal: a layer or a head that no model has is refused, and nothing is armed. */
+START_TEST(scopes_beyond_the_models)
 {
     for (int f = 0; f < FAULTS; f++) {
-        struct trial t = {.shape = &shapes[0], .tokens = ones, .n = 2};
-        t.armed[0] = (struct armed){f, LAYERS, ANY, false};
-        t.armed[1] = (struct armed){f, ANY, HEADS, true};
-        struct fx_op *v = run(&t);
-        ck_assert_msg(v->report.ok, "%s", faults[f].word);
-        fx_drop(v);
+        struct fx_op *layer = fx_inject(faults[f].word, 1), *head = fx_inject(faults[f].word, 1);
+        layer->request.params.debug_inject.layer = (struct tkv_maybe){true, 1000};
+        head->request.params.debug_inject.kv_head = (struct tkv_maybe){true, 1000};
+        ck_assert_int_eq(fx_do(&fx, layer), TKV_EINVAL);
+        ck_assert_int_eq(fx_do(&fx, head), TKV_EINVAL);
     }
+    struct trial t = {.shape = &shapes[0], .tokens = ones, .n = 0};
+    struct fx_op *v = run(&t);
+    ck_assert(v->report.ok);
+    fx_drop(v);
 }
 END_TEST
 
@@ -589,7 +592,7 @@ int main(void)
     tcase_set_timeout(tc, 0);
     tcase_add_test(tc, hard_cases_are_named);
     tcase_add_test(tc, right_rows_are_right);
-    tcase_add_test(tc, scopes_beyond_the_model);
+    tcase_add_test(tc, scopes_beyond_the_models);
     tcase_add_test(tc, equal_sources_are_all_named);
     tcase_add_test(tc, damage_beside_a_bug_is_told);
     tcase_add_test(tc, together_needs_a_fault_to_join);

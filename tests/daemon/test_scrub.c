@@ -214,10 +214,10 @@ START_TEST(the_background_finds_damage)
     append(2, seqs, 5, 0, LAYERS);
     turn_until(&stats->scrub_passes, 1);
     ck_assert_uint_eq(tkv_stat_get(&stats->scrub_damaged_tokens), 0);
-    ck_assert(tkv_core_healthy(fx.core));
+    ck_assert(tkv_core_unhealthy(fx.core) == NULL);
     flip(seqs[1], 2, 1, 1, 4, 3);
     turn_until(&stats->scrub_damaged_tokens, 1);
-    ck_assert(tkv_core_healthy(fx.core) == (_i == 0));
+    ck_assert((tkv_core_unhealthy(fx.core) == NULL) == (_i == 0));
 }
 END_TEST
 

@@ -69,7 +69,7 @@ START_TEST(right_batches_are_checked_and_nothing_is_said)
     turn_until_checked(30);
     ck_assert_uint_gt(tkv_stat_get(&stats()->shadow_batches), 0);
     ck_assert_uint_eq(tkv_stat_get(&stats()->shadow_divergent_items), 0);
-    ck_assert(tkv_core_healthy(fx.core));
+    ck_assert(tkv_core_unhealthy(fx.core) == NULL);
     struct fx_op *x = last();
     ck_assert(!x->last_given);
     fx_drop(x);
@@ -89,13 +89,23 @@ START_TEST(a_divergence_is_counted_kept_and_latched)
     append(1, 3);
     turn_until_checked(4);
     ck_assert_uint_eq(tkv_stat_get(&stats()->shadow_divergent_items), 1);
-    ck_assert(tkv_core_healthy(fx.core) == (_i == 0));
+    ck_assert((tkv_core_unhealthy(fx.core) == NULL) == (_i == 0));
     struct fx_op *x = last();
     ck_assert(x->last_given && x->last_shadow && !x->report.ok);
     ck_assert_uint_eq(x->report.batches_checked, 1);
     ck_assert_uint_eq(x->report.n_divergences, 6); /* layers, K and V */
     ck_assert_int_eq(x->report.divergences[0].kind, TKV_KIND_KV_SWAPPED);
     ck_assert_uint_eq(x->report.divergences[0].batch, 3);
+    ck_assert_uint_eq(x->first_batch, 0);
+    fx_drop(x);
+    for (uint16_t i = 0; i < 2; i++) { /* later ones replace each other, the first one stays */
+        ck_assert_int_eq(fx_do(&fx, fx_inject("off_by_one", 1)), TKV_OK);
+        append(1, i);
+        turn_until_checked(5 + i);
+    }
+    x = last();
+    ck_assert_uint_eq(x->report.divergences[0].batch, 6);
+    ck_assert_uint_eq(x->first_batch, 3);
     fx_drop(x);
     fx_close(&fx);
 }
@@ -115,7 +125,7 @@ START_TEST(a_verification_is_kept)
     struct fx_op *x = last();
     ck_assert(x->last_given && !x->last_shadow);
     ck_assert_uint_eq(x->report.n_divergences, v->report.n_divergences);
-    ck_assert(tkv_core_healthy(fx.core)); /* who asks, reads the answer */
+    ck_assert(tkv_core_unhealthy(fx.core) == NULL); /* who asks, reads the answer */
     ck_assert_uint_eq(tkv_stat_get(&stats()->shadow_batches), 0);
     fx_drop(x);
     fx_drop(v);

@@ -145,6 +145,12 @@ START_TEST(unknown_faults_are_refused)
 {
     wire_refused(&w, "debug.inject", "{\"fault\":\"gremlins\"}", "invalid_params");
     wire_refused(&w, "debug.inject", "{}", "invalid_params");
+    wire_refused(&w, "debug.inject", "{\"fault\":\"bit_flip\",\"layer\":2}", "invalid_params");
+    wire_refused(&w, "debug.inject", "{\"fault\":\"bit_flip\",\"kv_head\":3}", "invalid_params");
+    wire_ok(&w, "debug.inject", "{\"fault\":\"bit_flip\",\"layer\":1}");
+    cJSON *answer = wire_call(&w, "debug.inject", "{\"fault\":\"none\"}"); /* never mind */
+    json_expect(answer, "result.armed", "[]");
+    cJSON_Delete(answer);
     wire_refused(&w, "debug.inject", "{\"fault\":\"bit_flip\",\"together\":true}",
                  "invalid_params");
     append_step(0);
@@ -200,6 +206,8 @@ START_TEST(damage_is_found_in_passing)
     cJSON_Delete(answer);
     answer = wire_call(&w, "server.info", NULL);
     json_expect(answer, "result.healthy", "false");
+    ck_assert_ptr_nonnull(
+        strstr(json_at(answer, "result.unhealthy_because")->valuestring, "shadow"));
     cJSON_Delete(answer);
     wire_refused(&w, "debug.scrub", "{\"seqs\":[99]}", "not_found");
     daemon_stop(&d);

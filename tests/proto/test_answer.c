@@ -33,6 +33,7 @@ static struct tkv_json *begin(void)
     return &json;
 }
 
+#define JOURNAL        "\"journal\":{\"oldest\":0,\"newest\":0,\"left\":0},"
 #define ANSWER(result) "{\"jsonrpc\":\"2.0\",\"id\":7,\"result\":" result "}"
 
 static void assert_answer(const char *expected)
@@ -63,7 +64,6 @@ START_TEST(server_info)
         .n_models = 2,
         .limits = {1, 2, 3, 4, UINT64_MAX},
         .uptime_s = 1.5,
-        .healthy = true,
     };
     tkv_put_server_info(begin(), &info);
     assert_answer(ANSWER(
@@ -153,14 +153,15 @@ START_TEST(verify)
     tkv_put_verify(begin(), &report);
     assert_answer(ANSWER("{\"ok\":true,\"batches_checked\":1,\"items_checked\":0,"
                          "\"bytes_compared\":0,\"skipped\":{},\"divergent_items\":0,"
-                         "\"divergences\":[],\"duration_us\":2}"));
+                         "" JOURNAL "\"divergences\":[],\"duration_us\":2}"));
     report =
         (struct tkv_verify_report){.divergent_items = 1, .divergences = &d, .n_divergences = 1};
     report.skipped[TKV_SKIP_TRUNCATED] = 3;
     tkv_put_verify(begin(), &report);
     assert_answer(ANSWER(
         "{\"ok\":false,\"batches_checked\":0,\"items_checked\":0,\"bytes_compared\":0,"
-        "\"skipped\":{\"truncated\":3},\"divergent_items\":1,\"divergences\":[{\"seq\":5,"
+        "\"skipped\":{\"truncated\":3},\"divergent_items\":1," JOURNAL
+        "\"divergences\":[{\"seq\":5,"
         "\"batch\":6,\"layer\":7,\"kv\":\"v\",\"between\":\"per_item/batched\","
         "\"kind\":\"wrong_item\",\"max_abs_diff\":0.5,\"mismatched_bytes\":8,\"worst\":{"
         "\"kv_head\":1,\"kv_pos\":2,\"dim\":3,\"per_item\":-0.25,\"other\":null},\"nonzero\":{"
@@ -174,7 +175,8 @@ START_TEST(verify)
     tkv_put_verify(begin(), &report);
     assert_answer(ANSWER(
         "{\"ok\":false,\"batches_checked\":0,\"items_checked\":0,\"bytes_compared\":0,"
-        "\"skipped\":{},\"divergent_items\":0,\"divergences\":[{\"seq\":0,\"batch\":0,\"layer\":0,"
+        "\"skipped\":{},\"divergent_items\":0," JOURNAL
+        "\"divergences\":[{\"seq\":0,\"batch\":0,\"layer\":0,"
         "\"kv\":\"k\",\"between\":\"per_item/live\",\"kind\":\"bit_flip\",\"max_abs_diff\":null,"
         "\"mismatched_bytes\":0,\"worst\":{\"kv_head\":0,\"kv_pos\":0,\"dim\":0,\"per_item\":0,"
         "\"other\":0},\"nonzero\":{\"per_item\":0,\"other\":0},\"detail\":{\"bits\":1,"
@@ -203,10 +205,10 @@ START_TEST(scrub_and_last)
     assert_answer(ANSWER("{\"report\":null}"));
     struct tkv_verify_report report = {.divergent_items = 1, .duration_us = 9};
     report.skipped[TKV_SKIP_EVICTED] = 4;
-    tkv_put_last(begin(), &(struct tkv_last_report){&report, true, 77});
+    tkv_put_last(begin(), &(struct tkv_last_report){.newest = {&report, true, 77}});
     assert_answer(ANSWER("{\"report\":{\"ok\":false,\"batches_checked\":0,\"items_checked\":0,"
                          "\"bytes_compared\":0,\"skipped\":{\"evicted\":4},"
-                         "\"divergent_items\":1,\"divergences\":[],\"duration_us\":9},"
+                         "\"divergent_items\":1," JOURNAL "\"divergences\":[],\"duration_us\":9},"
                          "\"source\":\"shadow\",\"age_ms\":77}"));
 }
 END_TEST
