@@ -462,21 +462,30 @@ static void complete_all(struct tkv_core *core, struct tkv_engine *engine)
     }
 }
 
+/* Whoever waited and need not any more, batches, verifications. A batch that has completed at once
+ * may have been what somebody waited for, and so on. */
+static void go_on(struct tkv_core *core)
+{
+    uint64_t completed;
+    do {
+        completed = tkv_stat_get(&core->stats.batch_count);
+        if (core->waiting.head != NULL) run_waiting(core);
+        tkv_batcher_flush(core);
+    } while (core->waiting.head != NULL && tkv_stat_get(&core->stats.batch_count) != completed);
+    tkv_verify_next(core);
+}
+
 void tkv_core_poll(struct tkv_core *core)
 {
     complete_all(core, core->engine);
     complete_all(core, core->checker);
-    if (core->waiting.head != NULL) run_waiting(core);
-    tkv_batcher_flush(core);
-    tkv_verify_next(core);
+    go_on(core);
 }
 
 void tkv_core_turn(struct tkv_core *core)
 {
     if (tkv_leases_deadline_ms(&core->leases) != UINT64_MAX) expire(core, tkv_now_ms());
-    if (core->waiting.head != NULL) run_waiting(core);
-    tkv_batcher_flush(core);
-    tkv_verify_next(core);
+    go_on(core);
     tkv_scrub_turn(core);
 }
 

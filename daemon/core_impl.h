@@ -120,7 +120,8 @@ void tkv_run_scrub(struct tkv_core *core, struct tkv_op *op);    /* scrub.c */
 void tkv_run_selftest(struct tkv_core *core, struct tkv_op *op); /* selftest.c */
 void tkv_run_inject(struct tkv_core *core, struct tkv_op *op);
 
-/* Hands gathered appends to the engine as far as it should have them now. */
+/* Hands gathered appends to the engine as far as it should have them now. Some may have completed
+ * when this returns. */
 void tkv_batcher_flush(struct tkv_core *core);
 
 /* When the oldest gathered append has waited for company long enough; UINT64_MAX: nothing waits. */

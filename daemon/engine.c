@@ -22,6 +22,7 @@ struct tkv_engine {
     pthread_cond_t work;     /* todo is not empty, or stop */
     struct queue todo, done; /* under lock */
     bool stop;               /* under lock */
+    bool working;            /* under lock: a job runs, here or in run_now() */
     bool background;
     void (*wake)(void *arg);
     void *arg;
@@ -52,24 +53,12 @@ static struct tkv_job *pop(struct queue *q)
 static struct tkv_job *next_job(struct tkv_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    while (e->todo.head == NULL && !e->stop)
+    while (e->working || (e->todo.head == NULL && !e->stop))
         pthread_cond_wait(&e->work, &e->lock);
     struct tkv_job *job = pop(&e->todo);
+    e->working = job != NULL;
     pthread_mutex_unlock(&e->lock);
     return job;
-}
-
-static void hand_back(struct tkv_engine *e, struct tkv_job *job)
-{
-    if (job->finish != NULL) {
-        job->finish(job);
-        return;
-    }
-    pthread_mutex_lock(&e->lock);
-    bool first = e->done.head == NULL;
-    push(&e->done, job);
-    pthread_mutex_unlock(&e->lock);
-    if (first) e->wake(e->arg);
 }
 
 static void run_job(struct tkv_engine *e, struct tkv_job *job)
@@ -78,7 +67,18 @@ static void run_job(struct tkv_engine *e, struct tkv_job *job)
     job->status = atomic_load(&e->failed) ? TKV_EDEVICE : job->run(job, e->dev);
     if (job->status == TKV_EDEVICE) atomic_store(&e->failed, true);
     atomic_store(&e->busy_since_ns, 0);
-    hand_back(e, job);
+}
+
+static void hand_back(struct tkv_engine *e, struct tkv_job *job)
+{
+    bool finishes = job->finish != NULL;
+    if (finishes) job->finish(job);
+    pthread_mutex_lock(&e->lock);
+    e->working = false;
+    bool first = !finishes && e->done.head == NULL;
+    if (!finishes) push(&e->done, job);
+    pthread_mutex_unlock(&e->lock);
+    if (first) e->wake(e->arg);
 }
 
 /* Of this thread only, on Linux; threads started by it inherit it. */
@@ -94,8 +94,10 @@ static void *engine_main(void *arg)
     struct tkv_engine *e = arg;
     struct tkv_job *job;
     if (e->background) step_back();
-    while ((job = next_job(e)) != NULL)
+    while ((job = next_job(e)) != NULL) {
         run_job(e, job);
+        hand_back(e, job);
+    }
     return NULL;
 }
 
@@ -142,6 +144,21 @@ void tkv_engine_submit(struct tkv_engine *engine, struct tkv_job *job)
     push(&engine->todo, job);
     pthread_cond_signal(&engine->work);
     pthread_mutex_unlock(&engine->lock);
+}
+
+bool tkv_engine_run_now(struct tkv_engine *engine, struct tkv_job *job)
+{
+    pthread_mutex_lock(&engine->lock);
+    bool idle = !engine->working && engine->todo.head == NULL && engine->done.head == NULL;
+    engine->working = engine->working || idle;
+    pthread_mutex_unlock(&engine->lock);
+    if (!idle) return false;
+    run_job(engine, job);
+    pthread_mutex_lock(&engine->lock);
+    engine->working = false;
+    if (engine->todo.head != NULL) pthread_cond_signal(&engine->work);
+    pthread_mutex_unlock(&engine->lock);
+    return true;
 }
 
 struct tkv_job *tkv_engine_done(struct tkv_engine *engine)

@@ -2,8 +2,9 @@
  * and hands them back.
  *
  * Because jobs run in the order in which they were given, a job given later sees what an earlier
- * one wrote: memory released by one job is there for the next. The engine thread is the only one
- * that touches live caches. It never touches a socket or the loop, but through `wake`. */
+ * one wrote: memory released by one job is there for the next. Live caches are touched by nobody
+ * else, but for a job that tkv_engine_run_now() runs in the engine's place. The thread never touches
+ * a socket or the loop, but through `wake`. */
 #ifndef TKV_DAEMON_ENGINE_H
 #define TKV_DAEMON_ENGINE_H
 
@@ -38,6 +39,12 @@ void tkv_engine_close(struct tkv_engine *engine);
 
 /* Any thread. Never waits. */
 void tkv_engine_submit(struct tkv_engine *engine, struct tkv_job *job);
+
+/* Runs the job on the calling thread, in the engine's place, where it has nothing else to do, and
+ * returns true: then the caller completes it. For work that takes less time than two threads need
+ * to hear of each other. False: it was not run. Not while jobs wait for tkv_engine_done(): they come
+ * first. */
+bool tkv_engine_run_now(struct tkv_engine *engine, struct tkv_job *job);
 
 /* Finished jobs, the earliest first, linked by next; NULL: none. Any thread. */
 struct tkv_job *tkv_engine_done(struct tkv_engine *engine);

@@ -228,6 +228,15 @@ static void wait_for_wake(struct fixture *f)
     pthread_mutex_unlock(&f->lock);
 }
 
+/* The engine wakes us when finished work begins to wait. */
+void fx_wait_untaken(struct fixture *f)
+{
+    pthread_mutex_lock(&f->lock);
+    while (!f->wake)
+        pthread_cond_wait(&f->woken, &f->lock);
+    pthread_mutex_unlock(&f->lock);
+}
+
 void fx_wait(struct fixture *f, struct fx_op *op)
 {
     inside_core(true);

@@ -55,6 +55,9 @@ struct fx_op *fx_scrub(size_t m, const uint64_t *seqs); /* m 0: all */
 struct fx_op *fx_inject(const char *fault, uint64_t batches);
 struct fx_op *fx_simple(enum tkv_method method);
 
+/* Waits until work has finished on a thread of the core; it is not taken yet. */
+void fx_wait_untaken(struct fixture *f);
+
 void fx_submit(struct fixture *f, struct fx_op *op);
 void fx_wait(struct fixture *f, struct fx_op *op);           /* turns and polls until it is done */
 enum tkv_status fx_run(struct fixture *f, struct fx_op *op); /* submit and wait */
