@@ -15,8 +15,8 @@ struct tkv_item_owner {
 };
 
 struct tkv_batch {
-    struct tkv_job job; /* first */
-    uint64_t id;
+    struct tkv_job job;   /* first */
+    uint64_t id, sent_ns; /* when it was given to the engine */
     const struct tkv_model *model;
     struct tkv_fault_plan plan; /* of the variant that served it; n 0: the production one */
     uint32_t n;

@@ -169,7 +169,9 @@ static void lose_memory(struct tkv_connection *conn)
  * comes, and its request answered at once. */
 static void take_line(struct tkv_connection *conn, const char *line, size_t len)
 {
+    uint64_t begin = tkv_now_ns();
     struct tkv_message *msg = tkv_message_parse(line, len);
+    conn->parse_ns = tkv_now_ns() - begin;
     if (msg == NULL) {
         lose_memory(conn);
         return;
@@ -273,6 +275,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
     tkv_stat_add(&stats_of(conn)->network_bytes_in, (uint64_t)n);
     if (conn->state != TKV_CONNECTION_OPEN) return;
+    conn->read_ns = tkv_now_ns();
     tkv_frame_filled(&conn->frame, (size_t)n);
     pump(conn);
     update_reading(conn); /* at once: libuv would go on to read what must wait, and its end */

@@ -51,6 +51,7 @@ struct tkv_connection {
     struct tkv_message *message; /* its payload is on the way */
     struct tkv_staging *block;   /* where that goes */
     bool reading;
+    uint64_t read_ns, parse_ns; /* when bytes came last; what its last line took to understand */
 
     struct tkv_call *calls;  /* requests under way */
     size_t n_calls, n_reads; /* n_reads of them are seq.read */

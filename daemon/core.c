@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -25,7 +26,8 @@ static enum tkv_status open_checker(struct tkv_core *core, void (*wake)(void *ar
     struct tkv_device *dev;
     enum tkv_status st = tkv_device_open(&dev, core->device.backend, core->device.ordinal, NULL);
     if (st != TKV_OK) return st;
-    st = tkv_engine_open(&core->checker, dev, true, wake, arg);
+    st = tkv_engine_open(&core->checker, dev, (struct tkv_engine_manner){.background = true}, wake,
+                         arg);
     if (st != TKV_OK) tkv_device_close(dev);
     return st;
 }
@@ -52,6 +54,16 @@ static enum tkv_status open_parts(struct tkv_core *core, struct tkv_device *dev)
     return TKV_OK;
 }
 
+/* Spinning takes a CPU from somebody: only where a GPU does the work and there are CPUs to spare.
+ */
+static uint32_t spin_us(const struct tkv_core *core)
+{
+    const long enough = 4;
+    bool worth =
+        core->device.backend == TKV_BACKEND_CUDA && sysconf(_SC_NPROCESSORS_ONLN) >= enough;
+    return worth ? core->config->batch_spin_us : 0;
+}
+
 enum tkv_status tkv_core_open(struct tkv_core **out, const struct tkv_config *config,
                               struct tkv_device *dev, void (*wake)(void *arg), void *arg)
 {
@@ -63,7 +75,9 @@ enum tkv_status tkv_core_open(struct tkv_core **out, const struct tkv_config *co
     if (st != TKV_OK) goto fail_parts;
     st = open_checker(core, wake, arg);
     if (st != TKV_OK) goto fail_parts;
-    st = tkv_engine_open(&core->engine, dev, false, wake, arg);
+    core->spin_us = spin_us(core);
+    st = tkv_engine_open(&core->engine, dev, (struct tkv_engine_manner){.spin_us = core->spin_us},
+                         wake, arg);
     if (st != TKV_OK) goto fail_checker;
     *out = core;
     return TKV_OK;
@@ -501,6 +515,13 @@ uint64_t tkv_core_deadline_us(const struct tkv_core *core)
     return earlier(earlier(tkv_batcher_deadline_us(core), lease), tkv_scrub_deadline_us(core));
 }
 
+bool tkv_core_spins(const struct tkv_core *core)
+{
+    const uint64_t patience = 10; /* of a batch, in times of a pause between two */
+    if (core->in_flight == 0 || core->spin_us == 0) return false;
+    return tkv_now_ns() - core->sent_ns < (uint64_t)core->spin_us * 1000 * patience;
+}
+
 void tkv_core_drain(struct tkv_core *core)
 {
     core->draining = true;
@@ -550,6 +571,11 @@ void tkv_core_diverged(struct tkv_core *core, const char *why)
     core->diverged = why;
     tkv_log(TKV_LOG_ERROR, "health_latched", "why=\"%s\"", why);
     tkv_stat_set(&core->stats.health_latched, 1);
+}
+
+struct tkv_steps *tkv_core_steps(struct tkv_core *core)
+{
+    return &core->steps;
 }
 
 struct tkv_stats *tkv_core_stats(struct tkv_core *core)

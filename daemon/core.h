@@ -17,6 +17,7 @@
 #include "daemon/sequences.h"
 #include "daemon/staging.h"
 #include "daemon/stats.h"
+#include "daemon/steps.h"
 #include "proto/error.h"
 #include "proto/request.h"
 #include "proto/result.h"
@@ -42,6 +43,7 @@ struct tkv_op {
     struct tkv_staging *block; /* append: the source rows, one reference that the core takes */
     void (*done)(struct tkv_op *op); /* may be called before tkv_core_submit() returns */
     void *owner;                     /* the edge's */
+    struct tkv_step step;            /* append: arrived_ns (0: not measured) and parse_ns */
 
     /* The outcome, valid in done. */
     struct tkv_error error; /* error.status TKV_OK: it was done */
@@ -113,6 +115,10 @@ void tkv_core_turn(struct tkv_core *core);
  * UINT64_MAX: not. */
 uint64_t tkv_core_deadline_us(const struct tkv_core *core);
 
+/* Whether a batch is about to come back, so that the loop had better look out for it (by
+ * tkv_core_poll()) than sleep. */
+bool tkv_core_spins(const struct tkv_core *core);
+
 /* The client is gone: its sequences with on_disconnect "free" are freed. Its operations under way
  * go on (done is still called); the edge has set their client to NULL before. The struct is the
  * edge's again. */
@@ -131,6 +137,9 @@ bool tkv_core_failed(struct tkv_core *core);
 /* Why clients should not rely on it: the device has failed, or a divergence has latched health
  * (shadow.on_divergence). NULL: they may. Static text. */
 const char *tkv_core_unhealthy(struct tkv_core *core);
+
+/* Where the time of appends goes; the edge tells it when answers have been written. */
+struct tkv_steps *tkv_core_steps(struct tkv_core *core);
 
 struct tkv_stats *tkv_core_stats(struct tkv_core *core);
 

@@ -35,6 +35,7 @@ struct tkv_core {
     struct tkv_leases leases;
     struct tkv_journal journal;
     struct tkv_stats stats;
+    struct tkv_steps steps;
 
     struct tkv_op_list waiting;   /* for an earlier operation on a sequence */
     struct tkv_op_list verifying; /* verifications, the first one perhaps at work */
@@ -50,6 +51,8 @@ struct tkv_core {
     struct tkv_op_list gathering; /* admitted appends without a batch */
     size_t gathering_items;
     uint32_t in_flight;    /* batches */
+    uint32_t spin_us;      /* 0: nobody spins */
+    uint64_t sent_ns;      /* when the newest batch went to the engine */
     uint64_t newest_batch; /* the last number handed out */
 
     struct {

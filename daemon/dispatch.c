@@ -313,6 +313,7 @@ static void submit(struct tkv_call *call, struct tkv_staging *block)
     op->client = &conn->client;
     op->done = on_done;
     op->owner = call;
+    op->step = (struct tkv_step){.arrived_ns = conn->read_ns, .parse_ns = conn->parse_ns};
     call->is_read = call->request->method == TKV_METHOD_SEQ_READ;
     if (call->is_read) conn->n_reads++;
     if (call->request->method == TKV_METHOD_SEQ_APPEND) take_source(server, op, block, &error);

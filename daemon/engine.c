@@ -23,7 +23,8 @@ struct tkv_engine {
     struct queue todo, done; /* under lock */
     bool stop;               /* under lock */
     bool working;            /* under lock: a job runs, here or in run_now() */
-    bool background;
+    struct tkv_engine_manner manner;
+    atomic_bool news; /* a job has come, or stop; for the thread that spins */
     void (*wake)(void *arg);
     void *arg;
     atomic_bool failed;
@@ -49,6 +50,15 @@ static struct tkv_job *pop(struct queue *q)
     return job;
 }
 
+/* Looks out for a job for a while: who sleeps is woken some 10 to 50 us late. */
+static void spin(struct tkv_engine *e)
+{
+    uint64_t until = tkv_now_ns() + (uint64_t)e->manner.spin_us * 1000;
+    while (!atomic_load_explicit(&e->news, memory_order_relaxed) && tkv_now_ns() < until)
+        tkv_relax();
+    atomic_store_explicit(&e->news, false, memory_order_relaxed);
+}
+
 /* The next job, or NULL at the end. */
 static struct tkv_job *next_job(struct tkv_engine *e)
 {
@@ -63,9 +73,11 @@ static struct tkv_job *next_job(struct tkv_engine *e)
 
 static void run_job(struct tkv_engine *e, struct tkv_job *job)
 {
-    atomic_store(&e->busy_since_ns, tkv_now_ns());
+    job->begun_ns = tkv_now_ns();
+    atomic_store(&e->busy_since_ns, job->begun_ns);
     job->status = atomic_load(&e->failed) ? TKV_EDEVICE : job->run(job, e->dev);
     if (job->status == TKV_EDEVICE) atomic_store(&e->failed, true);
+    job->ended_ns = tkv_now_ns();
     atomic_store(&e->busy_since_ns, 0);
 }
 
@@ -93,21 +105,22 @@ static void *engine_main(void *arg)
 {
     struct tkv_engine *e = arg;
     struct tkv_job *job;
-    if (e->background) step_back();
+    if (e->manner.background) step_back();
     while ((job = next_job(e)) != NULL) {
         run_job(e, job);
         hand_back(e, job);
+        if (e->manner.spin_us > 0) spin(e);
     }
     return NULL;
 }
 
-enum tkv_status tkv_engine_open(struct tkv_engine **out, struct tkv_device *dev, bool background,
-                                void (*wake)(void *arg), void *arg)
+enum tkv_status tkv_engine_open(struct tkv_engine **out, struct tkv_device *dev,
+                                struct tkv_engine_manner manner, void (*wake)(void *arg), void *arg)
 {
     struct tkv_engine *e = calloc(1, sizeof *e);
     if (e == NULL) return TKV_ENOMEM;
     e->dev = dev;
-    e->background = background;
+    e->manner = manner;
     e->wake = wake;
     e->arg = arg;
     pthread_mutex_init(&e->lock, NULL);
@@ -127,6 +140,7 @@ void tkv_engine_close(struct tkv_engine *engine)
     if (engine == NULL) return;
     pthread_mutex_lock(&engine->lock);
     engine->stop = true;
+    atomic_store_explicit(&engine->news, true, memory_order_relaxed);
     pthread_cond_signal(&engine->work);
     pthread_mutex_unlock(&engine->lock);
     pthread_join(engine->thread, NULL);
@@ -142,6 +156,7 @@ void tkv_engine_submit(struct tkv_engine *engine, struct tkv_job *job)
     assert(job->run != NULL);
     pthread_mutex_lock(&engine->lock);
     push(&engine->todo, job);
+    atomic_store_explicit(&engine->news, true, memory_order_relaxed);
     pthread_cond_signal(&engine->work);
     pthread_mutex_unlock(&engine->lock);
 }

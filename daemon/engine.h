@@ -3,8 +3,8 @@
  *
  * Because jobs run in the order in which they were given, a job given later sees what an earlier
  * one wrote: memory released by one job is there for the next. Live caches are touched by nobody
- * else, but for a job that tkv_engine_run_now() runs in the engine's place. The thread never touches
- * a socket or the loop, but through `wake`. */
+ * else, but for a job that tkv_engine_run_now() runs in the engine's place. The thread never
+ * touches a socket or the loop, but through `wake`. */
 #ifndef TKV_DAEMON_ENGINE_H
 #define TKV_DAEMON_ENGINE_H
 
@@ -23,16 +23,23 @@ struct tkv_job {
     void (*finish)(struct tkv_job *job);
     /* For the taker of tkv_engine_done(): what to do with it. The engine never calls it. */
     void (*complete)(struct tkv_job *job, void *arg);
+    uint64_t begun_ns, ended_ns; /* of run, as tkv_now_ns() */
     enum tkv_status status; /* what run returned; TKV_EDEVICE for all once the device is lost */
     struct tkv_job *next;
 };
 
-/* Starts the thread; background: one that lets others have the CPU first, as do the threads that
- * its device starts. dev is the engine's until close, which closes it. wake(arg) is called on the
+/* How the thread goes about its work. */
+struct tkv_engine_manner {
+    bool background; /* others have the CPU first, also before the threads that its device starts */
+    uint32_t spin_us; /* after a job it looks out for the next one for so long, before it sleeps */
+};
+
+/* Starts the thread. dev is the engine's until close, which closes it. wake(arg) is called on the
  * engine thread when finished jobs begin to wait; it must only make the loop call
  * tkv_engine_done(). TKV_ENOMEM: dev stays the caller's. */
-enum tkv_status tkv_engine_open(struct tkv_engine **out, struct tkv_device *dev, bool background,
-                                void (*wake)(void *arg), void *arg);
+enum tkv_status tkv_engine_open(struct tkv_engine **out, struct tkv_device *dev,
+                                struct tkv_engine_manner manner, void (*wake)(void *arg),
+                                void *arg);
 
 /* Runs what is queued, stops the thread, closes the device. Finished jobs have all been taken. */
 void tkv_engine_close(struct tkv_engine *engine);
@@ -42,8 +49,8 @@ void tkv_engine_submit(struct tkv_engine *engine, struct tkv_job *job);
 
 /* Runs the job on the calling thread, in the engine's place, where it has nothing else to do, and
  * returns true: then the caller completes it. For work that takes less time than two threads need
- * to hear of each other. False: it was not run. Not while jobs wait for tkv_engine_done(): they come
- * first. */
+ * to hear of each other. False: it was not run. Not while jobs wait for tkv_engine_done(): they
+ * come first. */
 bool tkv_engine_run_now(struct tkv_engine *engine, struct tkv_job *job);
 
 /* Finished jobs, the earliest first, linked by next; NULL: none. Any thread. */

@@ -75,6 +75,34 @@ static void put_derived(struct tkv_json *j, const char *group, const struct tkv_
     tkv_json_put_double(j, "mean_items", count > 0 ? (double)items / (double)count : 0);
 }
 
+static void put_us(struct tkv_json *j, const char *name, uint64_t ns)
+{
+    tkv_json_put_double(j, name, (double)ns / 1000);
+}
+
+/* Where the time of appends goes, stage by stage. */
+static void put_steps(struct tkv_json *j, const struct tkv_steps *steps)
+{
+    static const char *const words[] = {
+#define X(name, word, meaning) word,
+        TKV_STAGES(X)
+#undef X
+    };
+    tkv_json_name(j, "step");
+    tkv_json_open(j, '{');
+    for (size_t i = 0; i < TKV_STAGE_COUNT; i++) {
+        const struct tkv_histogram *h = &steps->stages[i];
+        tkv_json_name(j, words[i]);
+        tkv_json_open(j, '{');
+        tkv_json_put_uint(j, "count", tkv_stat_get(&h->count));
+        put_us(j, "p50_us", tkv_histogram_percentile(h, 0.5));
+        put_us(j, "p99_us", tkv_histogram_percentile(h, 0.99));
+        put_us(j, "max_us", tkv_stat_get(&h->max));
+        tkv_json_close(j, '}');
+    }
+    tkv_json_close(j, '}');
+}
+
 /* Memory of the process that is in RAM; 0: unknown. */
 static uint64_t rss_bytes(void)
 {
@@ -106,6 +134,7 @@ static void put_stats(struct tkv_json *j, const struct tkv_server *server, const
         put_derived(j, stats[i].group, from);
         tkv_json_close(j, '}');
     }
+    put_steps(j, tkv_core_steps(server->core));
     tkv_json_name(j, "process");
     tkv_json_open(j, '{');
     tkv_json_put_uint(j, "rss_bytes", rss_bytes());

@@ -133,9 +133,14 @@ static void on_turn(uv_check_t *check)
 {
     struct tkv_server *server = check->data;
     uv_idle_stop(&server->kick);
+    if (tkv_core_spins(server->core)) tkv_core_poll(server->core);
     tkv_core_turn(server->core);
     if (tkv_core_failed(server->core) && server->phase < TKV_PHASE_FAILING) fail(server);
     settle_all(server);
+    tkv_steps_answered(tkv_core_steps(server->core));
+    /* Turns follow each other without sleep while a batch is about to come back; sockets are looked
+     * at in each of them, too. */
+    if (tkv_core_spins(server->core)) tkv_server_kick(server);
     tkv_alarm_set(&server->alarm, tkv_core_deadline_us(server->core));
 }
 

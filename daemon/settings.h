@@ -27,6 +27,9 @@
     COUNT("batch.max_items", batch_max_items, 512, 1, 4096, "items in one launch")                 \
     COUNT("batch.max_delay_us", batch_max_delay_us, 0, 0, 1000000,                                 \
           "wait for company before a launch, microseconds")                                        \
+    COUNT("batch.spin_us", batch_spin_us, 100, 0, 10000,                                           \
+          "how long the threads look out for each other before they sleep, microseconds; a GPU "   \
+          "only")                                                                                  \
     SIZE("journal.bytes", journal_bytes, 256 * TKV_MIB, 0, TKV_PIB,                                \
          "recorded appends that debug.verify can re-run; 0: none")                                 \
     SIZE("memory.budget", memory_budget, 0, 0, TKV_PIB,                                            \

@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/checked.h"
+#include "base/histogram.h"
 #include "base/log.h"
 #include "base/sizes.h"
 #include "tests/support/check_main.h"
@@ -98,6 +99,32 @@ START_TEST(log_quotes)
 }
 END_TEST
 
+/* Goal: percentiles are those of a sorted list, within a bucket's width.
+ * Method: values of many sizes, each percentile against the list's own. */
+START_TEST(percentiles)
+{
+    static struct tkv_histogram h;
+    enum { N = 4000 };
+    uint64_t value = 1;
+    ck_assert_uint_eq(tkv_histogram_percentile(&h, 0.5), 0);
+    for (int i = 1; i <= N; i++) { /* ascending, from 1 to some 10^9 */
+        value = value + value / 200 + 1;
+        tkv_histogram_add(&h, value);
+    }
+    ck_assert_uint_eq(h.count, N);
+    ck_assert_uint_eq(tkv_histogram_percentile(&h, 1), value);
+    uint64_t at = 1;
+    for (int i = 1; i <= N; i++) {
+        at = at + at / 200 + 1;
+        uint64_t got = tkv_histogram_percentile(&h, (double)i / N);
+        ck_assert_uint_ge(got, at);
+        ck_assert_uint_le(got, at + at / 16 + 1);
+    }
+    tkv_histogram_add(&h, UINT64_MAX); /* beyond the last bucket */
+    ck_assert_uint_eq(h.max, UINT64_MAX);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base");
@@ -107,6 +134,7 @@ int main(void)
     tcase_add_test(tc, checked_arithmetic);
     tcase_add_test(tc, sizes);
     tcase_add_test(tc, log_quotes);
+    tcase_add_test(tc, percentiles);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
 }

@@ -252,7 +252,8 @@ START_TEST(engine_keeps_order)
     struct tkv_engine *engine;
     struct numbered_job jobs[500] = {0};
     ck_assert_int_eq(tkv_device_open(&dev, TKV_BACKEND_CPU, 0, NULL), TKV_OK);
-    ck_assert_int_eq(tkv_engine_open(&engine, dev, false, ring, &bell), TKV_OK);
+    ck_assert_int_eq(tkv_engine_open(&engine, dev, (struct tkv_engine_manner){0}, ring, &bell),
+                     TKV_OK);
     next_number = 0;
     for (int i = 0; i < 500; i++) {
         jobs[i].number = i;
