@@ -46,6 +46,7 @@ struct tkv_job *tkv_cache_release_job(struct tkv_cache *cache)
 void tkv_cache_truncated(struct tkv_cache *cache, uint64_t batch, uint32_t len)
 {
     struct tkv_truncation *t = cache->truncations;
+    cache->damage_known = false; /* what comes now is damaged anew, if it is */
     while (cache->n_truncations > 0 && t[cache->n_truncations - 1].len >= len)
         cache->n_truncations--;
     if (cache->n_truncations == TKV_TRUNCATIONS_MAX) {

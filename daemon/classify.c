@@ -521,8 +521,10 @@ void tkv_classify(const struct tkv_suspect *suspect, struct tkv_divergence *out)
     struct evidence v = {.s = suspect};
     struct clues clues = {.s = suspect};
     for (uint32_t h = 0; h < geometry_of(suspect)->n_kv_heads; h++) {
-        for (uint32_t p = 0; p < suspect->positions; p++)
+        for (uint32_t p = 0; p < suspect->positions; p++) {
+            if (suspect->progress != NULL) suspect->progress(suspect->arg);
             look_at_row(&v, &clues, h, p);
+        }
     }
     fill_detail(&v, out);
 }

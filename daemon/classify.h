@@ -18,7 +18,9 @@ struct tkv_suspect {
     uint32_t batch, item, layer, kv;
     uint32_t base, positions;
     const void *expected, *other;
-    bool live; /* other is the live cache: what was unwritten is not known */
+    bool live;                   /* other is the live cache: what was unwritten is not known */
+    void (*progress)(void *arg); /* called for each row: a large plane takes seconds; may be NULL */
+    void *arg;
 };
 
 /* Fills kind and detail of *out. */

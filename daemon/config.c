@@ -164,10 +164,11 @@ static enum tkv_status take_part(struct loader *l, const config_setting_t *at, c
     bool whole = config_setting_type(at) != CONFIG_TYPE_FLOAT;
     double value = whole ? (double)config_setting_get_int64(at) : config_setting_get_float(at);
     if (!(value >= 0 && value <= 1)) {
-        snprintf(text, sizeof text, "%g", value);
+        snprintf(text, sizeof text, "%.9g", value);
         return fail_range(l, at, key, s, text);
     }
-    tkv_setting_set(s, base, (uint64_t)(value * TKV_WHOLE + 0.5));
+    uint64_t part = (uint64_t)(value * TKV_WHOLE + 0.5);
+    tkv_setting_set(s, base, value > 0 && part == 0 ? 1 : part); /* little is not nothing */
     return TKV_OK;
 }
 

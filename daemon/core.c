@@ -112,6 +112,7 @@ void tkv_core_close(struct tkv_core *core)
     struct tkv_sequence *seq;
     if (core == NULL) return;
     assert(core->waiting.head == NULL && core->gathering.head == NULL);
+    atomic_store(&core->stopping, true);
     tkv_shadow_close(core);
     for (size_t slot = 0; (seq = tkv_sequences_next(core->sequences, &slot)) != NULL;)
         tkv_core_free_sequence(core, seq);
@@ -119,6 +120,7 @@ void tkv_core_close(struct tkv_core *core)
     tkv_shadow_close(core);
     tkv_engine_close(core->engine);
     tkv_engine_close(core->checker);
+    tkv_scrub_close(core);
     tkv_journal_close(&core->journal);
     tkv_leases_close(&core->leases);
     tkv_sequences_close(core->sequences);

@@ -64,7 +64,10 @@ struct tkv_core {
     uint64_t newest_generation;
     uint64_t budget, cache_bytes;
     uint64_t checksum_bytes; /* on top of the budget */
+    uint64_t
+        lingering_bytes; /* of cache_bytes: their sequences are gone, somebody still reads them */
     bool draining;
+    atomic_bool stopping;               /* for the checker */
     const char *diverged;               /* why health is latched; NULL: it is not */
     struct tkv_suspicion suspicions[2]; /* of the engine, of the checker */
     bool lost; /* the device hangs, or failed outside of a job: it is not trusted any more */

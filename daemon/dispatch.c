@@ -7,7 +7,7 @@
 #include "daemon/handlers.h"
 #include "proto/answer.h"
 
-enum { ERROR_ROOM = 4096, READ_RETRY_MS = 100 };
+enum { ERROR_ROOM = 4096, ARRAY_BYTES = 4 << 20, READ_RETRY_MS = 100 };
 
 /* One line of requests. */
 struct exchange {
@@ -197,11 +197,39 @@ static void answer_read(struct tkv_call *call)
     tkv_connection_send_block(conn, block, bytes);
 }
 
+/* Methods that may be asked once more for nothing, and whose answers may be long. A seq.read has a
+ * rule of its own. */
+static bool only_tells(enum tkv_method method)
+{
+    switch (method) {
+    case TKV_METHOD_SEQ_LIST:
+    case TKV_METHOD_DEBUG_VERIFY:
+    case TKV_METHOD_DEBUG_LAST:
+    case TKV_METHOD_DEBUG_SCRUB:
+    case TKV_METHOD_DEBUG_SELFTEST: return true;
+    default: return false;
+    }
+}
+
+/* An array whose answers have become long enough: what more it asks for gives way to errors, since
+ * they are all held, and made, before the first of them goes out. */
+static bool is_long_enough(const struct tkv_call *call, struct tkv_error *error)
+{
+    if (!call->exchange->msg->is_batch || !only_tells(call->request->method)) return false;
+    if (call->exchange->answers.len < ARRAY_BYTES) return false;
+    tkv_error_set(error, TKV_EOVERLOADED, "the answers of this array are %zu bytes already",
+                  call->exchange->answers.len);
+    tkv_error_number(error, retry_after_ms, READ_RETRY_MS);
+    return true;
+}
+
 /* A call's one end: its answer goes out where there is somebody to hear it. */
 static void answer(struct tkv_call *call, const struct tkv_error *error)
 {
     struct exchange *ex = call->exchange;
     struct tkv_connection *conn = ex->conn;
+    struct tkv_error enough;
+    if (error->status == TKV_OK && is_long_enough(call, &enough)) error = &enough;
     if (error->status != TKV_OK) tkv_stat_add(&stats_of(ex)->requests_errors, 1);
     if (conn != NULL && conn->doom == NULL && !call->request->notification) {
         if (tkv_connection_unread(conn) > tkv_connection_last_mark(conn))

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "daemon/core_impl.h"
 
+enum { LINGER_RETRY_MS = 20 };
+
 struct tkv_sequence *tkv_core_live(struct tkv_core *core, uint64_t id)
 {
     struct tkv_sequence *seq = tkv_sequences_find(core->sequences, id);
@@ -49,9 +51,23 @@ static bool cache_size(const struct tkv_core *core, const struct tkv_geometry *g
            tkv_summed_cache_bytes(geom, capacity, &out->sums_at, &out->all);
 }
 
+/* What freed caches take that a verification still reads comes back by itself. */
+static bool comes_back(struct tkv_core *core, struct tkv_op *op, uint64_t needed,
+                       uint64_t available)
+{
+    if (needed > available + core->lingering_bytes) return false;
+    tkv_error_set(&op->error, TKV_EOVERLOADED,
+                  "freed caches hold %llu bytes until a verification has done with them",
+                  (unsigned long long)core->lingering_bytes);
+    tkv_error_number(&op->error, retry_after_ms, LINGER_RETRY_MS);
+    tkv_core_finish(core, op);
+    return true;
+}
+
 static void fail_for_memory(struct tkv_core *core, struct tkv_op *op, size_t needed)
 {
     uint64_t available = core->budget > core->cache_bytes ? core->budget - core->cache_bytes : 0;
+    if (comes_back(core, op, needed, available)) return;
     tkv_error_set(&op->error, TKV_ENOMEM,
                   "the cache needs %zu bytes of device memory; %llu of the budget are left", needed,
                   (unsigned long long)available);
@@ -227,6 +243,7 @@ void tkv_core_cache_unref(struct tkv_core *core, struct tkv_cache *cache)
 {
     assert(cache->refs > 0);
     if (--cache->refs > 0) return;
+    if (cache->lingers) core->lingering_bytes -= cache->size.charged;
     /* the engine works in order: whatever is allocated from now on finds this memory free */
     core->cache_bytes -= cache->size.charged;
     core->checksum_bytes -= cache->mem.bytes - cache->size.charged;
@@ -252,6 +269,8 @@ void tkv_core_free_sequence(struct tkv_core *core, struct tkv_sequence *seq)
 {
     assert(seq->state == TKV_SEQUENCE_LIVE && seq->appending == 0);
     disown(seq);
+    seq->cache->lingers = seq->cache->refs > 1;
+    if (seq->cache->lingers) core->lingering_bytes += seq->cache->size.charged;
     tkv_core_cache_unref(core, seq->cache);
     seq->cache = NULL;
     tkv_sequence_move(core->sequences, seq, TKV_SEQUENCE_ABSENT);

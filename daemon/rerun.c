@@ -1,6 +1,7 @@
 #include "daemon/rerun.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,7 @@ enum { PART_BYTES_CPU = 4 << 20 };
 static enum tkv_status run_range(struct rerun_run *run, struct part part)
 {
     part.items = NULL;
+    if (atomic_load(run->r->stop)) return TKV_EDRAINING;
     if (!tkv_part_measure(run, &part)) return TKV_ENOMEM;
     size_t bytes = tkv_part_bytes(&part), limit = run->r->scratch_bytes;
     bool divisible = part.layer_end - part.layer_begin > 1;
@@ -70,22 +72,45 @@ static bool same_plane(const struct tkv_found *a, const struct tkv_found *b)
            a->divergence.is_v == b->divergence.is_v && a->divergence.live == b->divergence.live;
 }
 
-/* The windowed findings about the kernel, and those beside them, give way to those of the whole
- * caches, but for what they know of the live ones. */
+static struct tkv_found *find_plane(struct tkv_rerun *r, size_t from, size_t to,
+                                    const struct tkv_found *of)
+{
+    for (size_t i = from; i < to; i++) {
+        if (same_plane(&r->found[i], of)) return &r->found[i];
+    }
+    return NULL;
+}
+
+/* Whether the second look was at the plane of a finding and did not see it again: what is said of
+ * damage beside the kernel's bug takes whole caches to be right. */
+static bool is_refuted(struct tkv_rerun *r, const struct tkv_found *f, size_t to)
+{
+    struct tkv_found kernel = *f;
+    kernel.divergence.live = false;
+    return f->beside && find_plane(r, to, r->n_found, &kernel) != NULL &&
+           find_plane(r, to, r->n_found, f) == NULL;
+}
+
+/* Findings of the windows, [from, to), give way to those of whole caches about the same plane, but
+ * for what they know of the live ones; whatever the second look did not come to stays. */
 static void replace_findings(struct tkv_rerun *r, size_t from, size_t to)
 {
-    size_t kept = from;
-    for (size_t i = to; i < r->n_found; i++) {
-        for (size_t k = from; k < to; k++) {
-            if (!same_plane(&r->found[i], &r->found[k])) continue;
-            r->found[i].divergence.detail.live = r->found[k].divergence.detail.live;
-        }
-    }
+    size_t kept = from, added = to;
     for (size_t i = from; i < to; i++) {
-        if (r->found[i].divergence.live && !r->found[i].beside) r->found[kept++] = r->found[i];
+        if (!is_refuted(r, &r->found[i], to)) r->found[kept++] = r->found[i];
     }
-    memmove(r->found + kept, r->found + to, (r->n_found - to) * sizeof *r->found);
-    r->n_found -= to - kept;
+    for (size_t i = to; i < r->n_found; i++) {
+        struct tkv_found *old = find_plane(r, from, kept, &r->found[i]);
+        if (old == NULL) {
+            r->found[added++] = r->found[i];
+            continue;
+        }
+        const char *live = old->divergence.detail.live;
+        *old = r->found[i];
+        if (live != NULL) old->divergence.detail.live = live;
+    }
+    memmove(r->found + kept, r->found + to, (added - to) * sizeof *r->found);
+    r->n_found = kept + added - to;
 }
 
 static enum tkv_status check_batch(struct rerun_run *run, uint32_t at)
@@ -99,7 +124,9 @@ static enum tkv_status check_batch(struct rerun_run *run, uint32_t at)
     if (st != TKV_OK || !kernel_differs(r, before, after) || !affordable(run, part)) return st;
     part.whole = true;
     run->first_found = after;
+    run->found_limit += after - before; /* they replace each other */
     st = run_range(run, part);
+    run->found_limit -= after - before;
     if (st == TKV_OK && r->n_found > after) replace_findings(r, before, after);
     return st;
 }
@@ -125,6 +152,7 @@ static size_t needed_for_all(struct rerun_run *run)
 enum tkv_status tkv_rerun_all(struct tkv_rerun *rerun)
 {
     struct rerun_run run = {.r = rerun, .indexed = SIZE_MAX};
+    run.found_limit = (size_t)2 * TKV_DIVERGENCES_MAX;
     run.uploads = tkv_device_backend(rerun->dev) == TKV_BACKEND_CUDA;
     void *scratch = NULL;
     enum tkv_status st = TKV_OK;

@@ -9,6 +9,8 @@
 #ifndef TKV_DAEMON_RERUN_H
 #define TKV_DAEMON_RERUN_H
 
+#include <stdatomic.h>
+
 #include "daemon/batch.h"
 #include "daemon/cache.h"
 #include "proto/result.h"
@@ -35,6 +37,7 @@ struct tkv_rerun {
     struct tkv_device *dev;
     struct tkv_engine *engine;  /* of the live caches */
     struct tkv_engine *checker; /* whose thread this is; it is told of progress */
+    const atomic_bool *stop;    /* set: the daemon ends, and so does this (TKV_EDRAINING) */
     size_t scratch_bytes;       /* what scratch memory may take */
     struct tkv_batch **batches;
     struct tkv_recheck_item **items; /* [n_batches][batch's n] */

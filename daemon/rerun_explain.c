@@ -26,6 +26,7 @@ static const struct tkv_row_index *index_for(struct rerun_run *run, uint32_t bat
 {
     struct tkv_rerun *r = run->r;
     const struct tkv_model *model = r->batches[batch]->model;
+    tkv_engine_progress(r->checker);
     if (live && run->all_model != model) {
         tkv_row_index_close(run->all_index);
         run->all_index = tkv_row_index_open(model, r->batches, r->n_batches, INDEX_ROWS_MAX);
@@ -109,6 +110,12 @@ static bool differs_elsewhere(const struct tkv_geometry *g, const struct tkv_sus
     return false;
 }
 
+/* The checker is at work, and does not hang. */
+static void go_on(void *checker)
+{
+    tkv_engine_progress(checker);
+}
+
 static struct tkv_found *add_finding(struct rerun_run *run, const struct part *part,
                                      struct tkv_suspect *s, const void *expected)
 {
@@ -116,7 +123,8 @@ static struct tkv_found *add_finding(struct rerun_run *run, const struct part *p
     s->index = index_for(run, part->batch, s->live);
     struct tkv_found *f = s->index != NULL ? tkv_new_finding(run->r) : NULL;
     if (f == NULL) return NULL;
-    tkv_engine_progress(run->r->checker);
+    s->progress = go_on;
+    s->arg = run->r->checker;
     f->batch = part->batch;
     f->item = s->item;
     f->divergence.seq = b->owners[s->item].seq;

@@ -51,6 +51,7 @@ struct rerun_run {
     uint64_t *counts;
     size_t n_counts;
     size_t first_found;                /* of the pass under way over the batch */
+    size_t found_limit;                /* past it findings are counted only */
     struct tkv_row_index *batch_index; /* of batches[indexed] */
     size_t indexed;
     struct tkv_row_index *all_index; /* of all batches of all_model */

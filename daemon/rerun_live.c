@@ -36,7 +36,7 @@ static enum tkv_status look_beside(struct rerun_run *run, const struct part *par
     if (st == TKV_OK) st = tkv_part_fetch_batched(run, part, p, plane, b);
     if (st == TKV_OK) st = tkv_device_sync(dev);
     if (st != TKV_OK || !is_damaged(e, l, b, bytes)) return st;
-    if (run->r->n_found >= (size_t)2 * TKV_DIVERGENCES_MAX) return TKV_OK;
+    if (run->r->n_found >= run->found_limit) return TKV_OK;
     return tkv_explain_beside(run, part, p, plane, b);
 }
 

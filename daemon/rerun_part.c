@@ -253,7 +253,7 @@ enum tkv_status tkv_part_list(struct rerun_run *run, const struct part *part,
                               const uint8_t *expected, const uint8_t *other)
 {
     size_t bytes = live ? p->live_plane_bytes : p->plane_bytes;
-    if (run->r->n_found >= (size_t)2 * TKV_DIVERGENCES_MAX) return TKV_OK;
+    if (run->r->n_found >= run->found_limit) return TKV_OK;
     enum tkv_status st = fetch_planes(run, expected + plane * bytes, other + plane * bytes, bytes);
     return st == TKV_OK ? tkv_explain(run, part, p, plane, live) : st;
 }

@@ -52,7 +52,7 @@ static enum tkv_status add_finding(struct rerun_run *run, const struct part *par
                                    const struct part_item *p, bool live, uint64_t bytes)
 {
     const struct tkv_batch *b = run->r->batches[part->batch];
-    if (run->r->n_found >= (size_t)2 * TKV_DIVERGENCES_MAX) return TKV_OK;
+    if (run->r->n_found >= run->found_limit) return TKV_OK;
     struct tkv_found *f = tkv_new_finding(run->r);
     if (f == NULL) return TKV_ENOMEM;
     f->batch = part->batch;

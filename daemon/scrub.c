@@ -14,20 +14,22 @@ enum {
     PIECE_BYTES_CPU = 1 << 20,
     PIECE_BYTES_CUDA = 16 << 20,
     PIECES_PER_SECOND = 16, /* of the background, at least, where it is slow */
-    IDLE_US = 1000000       /* until the background looks again, where there was nothing to read */
+    SUMS_BYTES =
+        512 << 10,    /* of a piece's checksums, left and found, unless one token takes more */
+    IDLE_US = 1000000 /* until the background looks again, where there was nothing to read */
 };
 
 struct scrub_piece {
     struct tkv_job job; /* first */
     struct tkv_scrub_walk *walk;
-    struct tkv_cache *cache; /* a reference */
+    struct tkv_cache *cache; /* no reference: its release is a job behind this one */
     const struct tkv_model *model;
     uint64_t seq;
     uint32_t capacity, first, tokens;
-    uint32_t *lens;            /* [n_layers] committed when it was planned */
-    uint64_t newest_batch;     /* and the newest batch then */
-    size_t bytes;              /* of rows */
-    struct tkv_staging *block; /* [2][tokens][n_layers][2]: left by the appends, found now */
+    uint32_t *lens;        /* [n_layers] committed when it was planned */
+    uint64_t newest_batch; /* and the newest batch then */
+    size_t bytes;          /* of rows */
+    uint64_t *sums;        /* [2][tokens][n_layers][2]: left by the appends, found now */
 };
 
 static size_t sums_of(const struct scrub_piece *piece)
@@ -41,7 +43,7 @@ static enum tkv_status run_piece(struct tkv_job *job, struct tkv_device *dev)
 {
     struct scrub_piece *piece = (struct scrub_piece *)job;
     const struct tkv_geometry *g = &piece->model->geom;
-    uint64_t *left = (uint64_t *)(void *)piece->block->ptr, *found = left + sums_of(piece);
+    uint64_t *left = piece->sums, *found = left + sums_of(piece);
     struct tkv_checksum_range range = {.block = piece->cache->mem.ptr,
                                        .dtype = g->dtype,
                                        .positions = piece->capacity,
@@ -81,8 +83,7 @@ static bool is_superseded(const struct scrub_piece *piece, uint32_t pos)
 static bool judge(const struct scrub_piece *piece, struct tkv_scrub_report *report)
 {
     const struct tkv_geometry *g = &piece->model->geom;
-    const uint64_t *left = (const uint64_t *)(const void *)piece->block->ptr;
-    const uint64_t *found = left + sums_of(piece);
+    const uint64_t *left = piece->sums, *found = left + sums_of(piece);
     size_t each = tkv_sums_each(g);
     bool judged = true;
     for (size_t i = 0; i < sums_of(piece); i++) {
@@ -101,10 +102,8 @@ static bool judge(const struct scrub_piece *piece, struct tkv_scrub_report *repo
     return judged;
 }
 
-static void close_piece(struct tkv_core *core, struct scrub_piece *piece)
+static void close_piece(struct scrub_piece *piece)
 {
-    if (piece->cache != NULL) tkv_core_cache_unref(core, piece->cache);
-    tkv_staging_unref(piece->block);
     free(piece->lens);
     free(piece);
 }
@@ -133,16 +132,34 @@ static size_t piece_bytes(const struct tkv_core *core, const struct tkv_scrub_wa
     return walk->op == NULL && slow < bytes ? (size_t)slow : bytes;
 }
 
+/* The walk's own room for checksums, allocated once: requests must not be able to starve it. */
+static enum tkv_status take_room(struct tkv_core *core, struct tkv_scrub_room *room, size_t bytes)
+{
+    if (room->bytes >= bytes) return TKV_OK;
+    void *fresh = NULL;
+    size_t size = bytes > SUMS_BYTES ? bytes : SUMS_BYTES;
+    enum tkv_status st = tkv_staging_alloc(core->device.backend, size, &fresh);
+    if (st != TKV_OK) return st;
+    tkv_staging_free(core->device.backend, room->sums, room->bytes);
+    *room = (struct tkv_scrub_room){fresh, size};
+    return TKV_OK;
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
 /* Positions and room for a piece of seq from walk->pos on, as far as any layer reaches. */
 static enum tkv_status fill_piece(struct tkv_core *core, struct scrub_piece *piece,
                                   const struct tkv_sequence *seq, uint32_t end)
 {
     const struct tkv_geometry *g = &seq->model->geom;
     size_t token_bytes, tokens, lens = g->n_layers * sizeof *piece->lens;
+    size_t token_sums = 2 * tkv_sums_each(g) * sizeof *piece->sums;
     if (!tkv_block_bytes(g, g->n_layers, 1, g->dtype, &token_bytes)) return TKV_EINTERNAL;
-    tokens = piece_bytes(core, piece->walk) / token_bytes;
-    if (tokens == 0) tokens = 1;
-    if (tokens > end - piece->walk->pos) tokens = end - piece->walk->pos;
+    tokens = least(piece_bytes(core, piece->walk) / token_bytes, SUMS_BYTES / token_sums);
+    tokens = least(tokens > 0 ? tokens : 1, end - piece->walk->pos);
     piece->model = seq->model;
     piece->seq = seq->id;
     piece->capacity = seq->capacity;
@@ -153,11 +170,10 @@ static enum tkv_status fill_piece(struct tkv_core *core, struct scrub_piece *pie
     piece->lens = malloc(lens);
     if (piece->lens == NULL) return TKV_ENOMEM;
     memcpy(piece->lens, seq->committed, lens);
-    enum tkv_status st =
-        tkv_staging_take(core->pool, 2 * sums_of(piece) * sizeof(uint64_t), &piece->block);
+    enum tkv_status st = take_room(core, &piece->walk->room, tokens * token_sums);
     if (st != TKV_OK) return st;
+    piece->sums = piece->walk->room.sums;
     piece->cache = seq->cache;
-    piece->cache->refs++;
     return TKV_OK;
 }
 
@@ -172,7 +188,7 @@ static enum tkv_status submit_piece(struct tkv_core *core, struct tkv_scrub_walk
     piece->job = (struct tkv_job){.run = run_piece, .complete = complete_piece};
     enum tkv_status st = fill_piece(core, piece, seq, end);
     if (st != TKV_OK) {
-        close_piece(core, piece);
+        close_piece(piece);
         return st;
     }
     walk->busy = true;
@@ -182,6 +198,15 @@ static enum tkv_status submit_piece(struct tkv_core *core, struct tkv_scrub_walk
 
 /* --- walks ------------------------------------------------------------------------------------ */
 
+/* Whether seqs[at] has been there already. */
+static bool stands_before(const uint64_t *seqs, size_t at)
+{
+    for (size_t i = 0; i < at; i++) {
+        if (seqs[i] == seqs[at]) return true;
+    }
+    return false;
+}
+
 /* The next sequence of the walk, or NULL at its end. */
 static struct tkv_sequence *next_sequence(struct tkv_core *core, struct tkv_scrub_walk *walk)
 {
@@ -189,7 +214,9 @@ static struct tkv_sequence *next_sequence(struct tkv_core *core, struct tkv_scru
         walk->op != NULL ? &walk->op->request->params.debug_scrub : NULL;
     if (p == NULL || p->m == 0) return tkv_sequences_next(core->sequences, &walk->next);
     while (walk->next < p->m) {
-        struct tkv_sequence *seq = tkv_core_live(core, p->seqs[walk->next++]);
+        size_t at = walk->next++;
+        struct tkv_sequence *seq = tkv_core_live(core, p->seqs[at]);
+        if (stands_before(p->seqs, at)) continue;
         if (seq != NULL) return seq;
         walk->report.skipped[TKV_SKIP_FREED]++; /* since the request came */
     }
@@ -252,9 +279,9 @@ static void finish_asked(struct tkv_core *core, enum tkv_status st)
     else if (st == TKV_EDEVICE)
         tkv_core_fail(core, op, st, "the caches could not be read on the device");
     else
-        tkv_core_fail(core, op, TKV_ENOMEM, "no host memory for checksums");
+        tkv_core_fail(core, op, st, "no memory for the checksums of a piece");
     free(walk->report.damages);
-    *walk = (struct tkv_scrub_walk){0};
+    *walk = (struct tkv_scrub_walk){.room = walk->room};
 }
 
 static void go_on_asked(struct tkv_core *core)
@@ -269,7 +296,8 @@ static void begin_asked(struct tkv_core *core)
     while (core->scrub.asked.op == NULL && core->scrubbing.head != NULL) {
         struct tkv_op *op = core->scrubbing.head;
         tkv_op_unlink(&core->scrubbing, op);
-        core->scrub.asked = (struct tkv_scrub_walk){.op = op, .started_us = tkv_now_us()};
+        core->scrub.asked.op = op;
+        core->scrub.asked.started_us = tkv_now_us();
         go_on_asked(core);
     }
 }
@@ -309,6 +337,13 @@ void tkv_scrub_init(struct tkv_core *core)
     core->scrub = (struct tkv_scrub){.resume_us = tkv_now_us()};
 }
 
+void tkv_scrub_close(struct tkv_core *core)
+{
+    struct tkv_scrub_room *rooms[] = {&core->scrub.asked.room, &core->scrub.background.room};
+    for (size_t i = 0; i < 2; i++)
+        tkv_staging_free(core->device.backend, rooms[i]->sums, rooms[i]->bytes);
+}
+
 static bool in_background(const struct tkv_core *core)
 {
     return core->config->scrub_checksums && core->config->scrub_bytes_per_second > 0 &&
@@ -329,7 +364,7 @@ static void go_on_background(struct tkv_core *core)
     if (!end && st == TKV_OK) return;
     if (end) {
         tkv_stat_add(&core->stats.scrub_passes, walk->report.checksums_checked > 0);
-        *walk = (struct tkv_scrub_walk){0};
+        *walk = (struct tkv_scrub_walk){.room = walk->room};
     }
     pause_background(core, IDLE_US);
 }
@@ -353,15 +388,15 @@ static void complete_piece(struct tkv_job *job, void *arg)
     enum tkv_status st = job->status;
     uint64_t before = walk->report.damaged_tokens;
     walk->busy = false;
-    walk->pos += piece->tokens;
     if (st == TKV_OK) {
+        walk->pos += piece->tokens;
         walk->report.bytes_read += piece->bytes;
         tkv_stat_add(&core->stats.scrub_bytes, piece->bytes);
         if (!judge(piece, &walk->report)) walk->report.skipped[TKV_SKIP_TRUNCATED]++;
         tkv_stat_add(&core->stats.scrub_damaged_tokens, walk->report.damaged_tokens - before);
     }
     if (walk->op == NULL) background_piece_done(core, piece);
-    close_piece(core, piece);
+    close_piece(piece);
     if (walk->op == NULL) return;
     if (st == TKV_OK)
         go_on_asked(core);
@@ -377,12 +412,12 @@ bool tkv_scrub_busy(const struct tkv_core *core)
 
 void tkv_scrub_turn(struct tkv_core *core)
 {
-    if (!in_background(core) || tkv_scrub_busy(core)) return;
+    if (!in_background(core) || core->scrub.background.busy) return;
     if (tkv_now_us() >= core->scrub.resume_us) go_on_background(core);
 }
 
 uint64_t tkv_scrub_deadline_us(const struct tkv_core *core)
 {
-    if (!in_background(core) || tkv_scrub_busy(core)) return UINT64_MAX;
+    if (!in_background(core) || core->scrub.background.busy) return UINT64_MAX;
     return core->scrub.resume_us;
 }

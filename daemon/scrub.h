@@ -17,8 +17,15 @@
 struct tkv_core;
 struct tkv_op;
 
+/* Memory that a walk keeps for its checksums. */
+struct tkv_scrub_room {
+    uint64_t *sums; /* staging memory */
+    size_t bytes;
+};
+
 /* Where a walk stands. */
 struct tkv_scrub_walk {
+    struct tkv_scrub_room room;
     struct tkv_op *op;        /* whose it is; NULL: the background's */
     uint64_t seq, generation; /* being read; generation 0: none is */
     uint32_t pos;             /* its next token */
@@ -34,6 +41,7 @@ struct tkv_scrub {
 };
 
 void tkv_scrub_init(struct tkv_core *core);
+void tkv_scrub_close(struct tkv_core *core); /* nothing of it is under way */
 
 /* Whether a job of it is under way. */
 bool tkv_scrub_busy(const struct tkv_core *core);

@@ -49,12 +49,22 @@ void tkv_shadow_offer(struct tkv_core *core, struct tkv_batch *batch)
 void tkv_shadow_next(struct tkv_core *core)
 {
     struct tkv_shadow *s = &core->shadow;
+    if (!core->checker_busy) s->waits_its_turn = false;
     while (!core->checker_busy && s->n_pending > 0) {
         struct tkv_batch *batch = s->pending[0];
         s->n_pending--;
         memmove(s->pending, s->pending + 1, s->n_pending * sizeof(struct tkv_batch *));
         if (!tkv_verify_batch(core, batch)) tkv_stat_add(&core->stats.shadow_missed, 1);
     }
+}
+
+bool tkv_shadow_may_log(struct tkv_core *core)
+{
+    const uint64_t pause_ms = 10000;
+    uint64_t now = tkv_now_ms();
+    if (core->shadow.logged_ms != 0 && now - core->shadow.logged_ms < pause_ms) return false;
+    core->shadow.logged_ms = now;
+    return true;
 }
 
 void tkv_shadow_checked(struct tkv_core *core, const struct tkv_verify_report *report)

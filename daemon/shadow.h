@@ -24,7 +24,8 @@ struct tkv_kept {
 struct tkv_shadow {
     struct tkv_batch *pending[TKV_SHADOW_PENDING_MAX]; /* a reference each, oldest first */
     uint32_t n_pending;
-    uint64_t random;
+    uint64_t random, logged_ms;    /* logged_ms: when a finding was; 0: never */
+    bool waits_its_turn;           /* asked verifications and batches take turns */
     struct tkv_kept first, newest; /* reports; first: since the start, for good */
 };
 
@@ -36,6 +37,10 @@ void tkv_shadow_offer(struct tkv_core *core, struct tkv_batch *batch);
 
 /* Gives the checker, which is idle, the next one. */
 void tkv_shadow_next(struct tkv_core *core);
+
+/* Whether one more finding of shadow mode may be logged: a kernel that is wrong is wrong in every
+ * batch, and one line each few seconds says so. */
+bool tkv_shadow_may_log(struct tkv_core *core);
 
 /* A batch of shadow mode has been checked. */
 void tkv_shadow_checked(struct tkv_core *core, const struct tkv_verify_report *report);

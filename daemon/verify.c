@@ -266,7 +266,7 @@ static void count(struct tkv_core *core, const struct tkv_verify_report *report,
     tkv_stat_add(&core->stats.verify_items, report->items_checked);
     tkv_stat_add(&core->stats.verify_divergent_items, report->divergent_items);
 
-    if (!report->ok)
+    if (!report->ok && (by != NULL || tkv_shadow_may_log(core)))
         tkv_log(TKV_LOG_ERROR, "divergence",
                 "by=%s items=%llu first_batch=%llu first_seq=%llu detail=\"%s\"",
                 by != NULL ? "verify" : "shadow", (unsigned long long)report->divergent_items,
@@ -320,6 +320,7 @@ static struct verify_job *new_job(struct tkv_core *core, struct tkv_op *op)
     v->op = op;
     note_journal(core, &v->report);
     v->started_us = tkv_now_us();
+    v->rerun.stop = &core->stopping;
     v->rerun.engine = core->engine;
     v->rerun.checker = core->checker;
     v->rerun.scratch_bytes = (size_t)most;
@@ -369,9 +370,10 @@ bool tkv_verify_batch(struct tkv_core *core, struct tkv_batch *batch)
 void tkv_verify_next(struct tkv_core *core)
 {
     struct tkv_op *op;
+    if (core->shadow.waits_its_turn) tkv_shadow_next(core);
     while (!core->checker_busy && (op = core->verifying.head) != NULL && tkv_core_is_oldest(op)) {
         tkv_op_unlink(&core->verifying, op);
-        begin(core, op);
+        core->shadow.waits_its_turn = begin(core, op);
     }
     tkv_shadow_next(core);
 }
