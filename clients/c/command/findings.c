@@ -187,7 +187,8 @@ static void collect_groups(struct findings *f)
     }
 }
 
-/* By batch, the kernel's faults before the live cache's. Few: the simplest sort. */
+/* By batch, the kernel's faults before the live cache's, then by sequence. Few: the simplest sort.
+ */
 static void sort_groups(struct findings *f)
 {
     for (size_t i = 1; i < f->n_groups; i++) {
@@ -197,7 +198,9 @@ static void sort_groups(struct findings *f)
         for (; at > 0; at--) {
             const struct divergence *before = group_first(f, &f->groups[at - 1]);
             int c = compare_u64(before->batch, d->batch);
-            if (c < 0 || (c == 0 && before->live <= d->live)) break;
+            if (c == 0) c = (int)before->live - (int)d->live;
+            if (c == 0) c = compare_u64(before->seq, d->seq);
+            if (c <= 0) break;
             f->groups[at] = f->groups[at - 1];
         }
         f->groups[at] = g;
