@@ -1,6 +1,7 @@
 #include "clients/c/command/report_map.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "clients/c/command/heatmap.h"
 
@@ -129,17 +130,27 @@ static void put_strip(struct out *o, const struct heatmap *map, const struct lay
     fputc('\n', o->to);
 }
 
+/* In parts, each of which goes to the next line where it does not fit. */
 static void put_legend(struct out *o, const struct heatmap *map)
 {
-    char most[32], strip[32];
+    char most[32], strip[32], parts[2][64];
     const char *const *shade = shades[o->unicode];
-    const char *next = o->width < LEGEND_WIDTH ? "\n    " : " ";
+    bool both = map->positions.cells > 1 && map->strip_most != map->most;
+    unsigned width = o->width < LEGEND_WIDTH ? o->width : LEGEND_WIDTH;
+    unsigned column = (unsigned)strlen("  bytes that differ: . none  ") + HEAT_LEVELS;
+    snprintf(parts[0], sizeof parts[0], "up to %s a cell%s",
+             out_count(map->most, most, sizeof most), both ? "," : "");
+    snprintf(parts[1], sizeof parts[1], "%s by position",
+             out_count(map->strip_most, strip, sizeof strip));
     out_put(o, DIM, "  bytes that differ: %s none  ", shade[0]);
     for (int level = 1; level <= HEAT_LEVELS; level++)
         out_put(o, styles[level], "%s", shade[level]);
-    out_put(o, DIM, "%sup to %s a cell", next, out_count(map->most, most, sizeof most));
-    if (map->positions.cells > 1 && map->strip_most != map->most)
-        out_put(o, DIM, ",%s%s by position", next, out_count(map->strip_most, strip, sizeof strip));
+    for (int i = 0; i < 1 + both; i++) {
+        unsigned n = (unsigned)strlen(parts[i]);
+        bool fits = column + 1 + n <= width;
+        out_put(o, DIM, "%s%s", fits ? " " : "\n    ", parts[i]);
+        column = (fits ? column + 1 : 4) + n;
+    }
     fputc('\n', o->to);
 }
 
