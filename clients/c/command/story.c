@@ -9,7 +9,7 @@
 #include "clients/c/command/kinds.h"
 #include "clients/c/command/out.h"
 
-enum { HEADS_MAX = 64 }; /* a map has no more cells */
+enum { HEADS_MAX = 64, HEADS_BYTES = 96 }; /* a map has no more cells */
 
 /* ---- The verdict --------------------------------------------------------------------------- */
 
@@ -270,7 +270,7 @@ static void say_heads(const struct findings *f, const struct group *g, char *tex
     bool touched[HEADS_MAX] = {false};
     uint64_t values[HEADS_MAX];
     size_t n = 0, count = 0;
-    char heads[TEXT_BYTES];
+    char heads[HEADS_BYTES];
     text[0] = '\0';
     for (size_t i = 0; i < g->n; i++) {
         const struct finding *finding = &f->findings[g->from + i];
@@ -303,7 +303,7 @@ static void say_what(const struct findings *f, const struct group *g, char *text
 {
     const struct finding *finding = &f->findings[g->from];
     const struct divergence *d = finding_first(f, finding);
-    char layers[TEXT_BYTES], seqs[TEXT_BYTES], heads[TEXT_BYTES + 16], clause[TEXT_BYTES];
+    char layers[TEXT_BYTES], seqs[TEXT_BYTES], heads[HEADS_BYTES + 16], clause[TEXT_BYTES];
     char subject[3 * TEXT_BYTES];
     say_places(f, finding, LAYERS, numbers_text, layers, sizeof layers);
     story_sequences(f, g, seqs, sizeof seqs);
