@@ -246,7 +246,7 @@ END_TEST
 /* Goal: what must not be read past stands right under the verdict. */
 START_TEST(notes_stand_on_top)
 {
-    static const struct report_beside beside = {"part.", "planted.", "earlier."};
+    static const struct report_beside beside = {"part.", "planted.", "earlier.", true};
     char *json = read_file("stray_right", "json"), *text = NULL;
     size_t size;
     cJSON *result = cJSON_Parse(json);
@@ -256,6 +256,7 @@ START_TEST(notes_stand_on_top)
     char *note = strstr(text, "\nPart: part.\nNote: planted.\nBefore: earlier.\n\nbatch 9:");
     ck_assert_msg(note != NULL, "%s", text);
     ck_assert_ptr_null(strstr(text, "comes and goes"));
+    ck_assert_ptr_null(strstr(text, "save this report"));
     ck_assert_ptr_nonnull(strstr(text, "layer 0 in heads 1 and 3"));
     cJSON_Delete(result);
     free(json);

@@ -212,7 +212,8 @@ static const char *part_of(const struct app *app)
 
 static void print(struct app *app, const struct answer *a)
 {
-    const struct report_beside beside = {part_of(app), a->planted, a->earlier};
+    const struct report_beside beside = {part_of(app), a->planted, a->earlier,
+                                         app_option(app, OPT_HTML)->given};
     struct out *o = &app->out;
     if (a->result == NULL) {
         out_para(o, 0, 0, GOOD, "NOTHING KEPT:", "%s", a->kept);

@@ -10,6 +10,7 @@ struct report_beside {
     const char *part;    /* on what was left out as the command line asked */
     const char *planted; /* on faults that debug.inject armed */
     const char *earlier; /* that something else was found before */
+    bool saved;          /* the report is saved already: nobody need be told to */
 };
 
 /* result: debug.verify's, as the protocol says; members that are missing or new do no harm. The

@@ -66,11 +66,11 @@ static void put_groups(struct out *o, const struct findings *f, bool all)
 
 /* ---- What it means ------------------------------------------------------------------------- */
 
-static void put_meanings(struct out *o, const struct findings *f)
+static void put_meanings(struct out *o, const struct findings *f, bool saved)
 {
     char first[SENTENCE_BYTES];
     out_put(o, BOLD, "\nWhat it means, and what to do next\n");
-    story_first(f, false, first, sizeof first);
+    story_first(f, saved, first, sizeof first);
     out_para(o, 2, 4, WARN, "first:", "%s", first);
     for (size_t i = 0; i < f->n_groups; i++) {
         const char *kind = group_first(f, &f->groups[i])->kind;
@@ -163,7 +163,7 @@ void report_verify(struct out *o, const cJSON *result, const struct report_besid
     put_verdict(o, &totals, &f, beside);
     if (f.n_findings > 0) {
         put_groups(o, &f, all);
-        put_meanings(o, &f);
+        put_meanings(o, &f, beside != NULL && beside->saved);
         put_numbers(o, &f, all);
     }
     report_skipped(o, result, "items that were not compared, or not with a live cache", skip_means);
