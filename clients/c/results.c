@@ -116,6 +116,7 @@ enum truekv_status tkc_take_info(struct truekv *kv, struct truekv_info *out)
     take_limits(cJSON_GetObjectItemCaseSensitive(kv->parsed, "limits"), &info);
     info.uptime_s = cJSON_IsNumber(uptime) ? uptime->valuedouble : 0;
     info.healthy = get_true(kv->parsed, "healthy");
+    info.unhealthy_because = get_text(kv->parsed, "unhealthy_because");
     *out = info;
     return TRUEKV_OK;
 }

@@ -178,6 +178,7 @@ struct truekv_info {
         memory_budget_bytes;
     double uptime_s;
     bool healthy;
+    const char *unhealthy_because; /* NULL: healthy, or not said */
 };
 
 /* The devices of info, and all of stats, are in truekv_last_answer() alone. */

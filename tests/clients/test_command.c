@@ -246,6 +246,11 @@ START_TEST(help_of_everything)
     expect("help append", 0, "--pos LIST ");
     expect("help verify", 0, "only the newest N batches");
     expect("help inject", 0, "break the next N batches");
+    expect("help inject", 0, "kv_swapped       K lands in V, and V in K\n");
+    expect("help verify", 0, "  4  there was nothing to check\n");
+    expect("help read", 0, "  1  the daemon says no\n");
+    ck_assert_ptr_null(strstr(output, "  4  "));
+    expect("help read free", 0, "usage: truekv free");
     expect("help selftest", 0, "tokens that fit (default 64)");
 }
 END_TEST
@@ -299,9 +304,6 @@ START_TEST(commands_and_their_answers)
         struct fake_step step;
         const char *text;
     } rows[] = {
-        {"ping", FAKE_ANSWER("server.ping", "{\"id\":1,\"result\":{}}\n"),
-         "OK: truekvd answers at"},
-        {"--json ping", FAKE_ANSWER("server.ping", "{\"id\":1,\"result\":{}}\n"), "{}\n"},
         {"create 5 --capacity 64 --label 'a b' --ttl-ms 9",
          FAKE_ANSWER("{\"seq\":5,\"capacity\":64,\"label\":\"a b\",\"ttl_ms\":9}",
                      "{\"id\":1,\"result\":{\"seq\":5,\"model\":\"m\",\"capacity\":64,\"len\":0,"
@@ -329,6 +331,12 @@ START_TEST(commands_and_their_answers)
                      "\"together\":true}",
                      "{\"id\":1,\"result\":{\"armed\":[\"off_by_one\",\"bit_flip\"]}}\n"),
          "Armed: off_by_one bit_flip\n"},
+        {"inject none",
+         FAKE_ANSWER("{\"fault\":\"none\"}", "{\"id\":1,\"result\":{\"armed\":[]}}\n"),
+         "Disarmed: no fault waits for a batch.\n"},
+        {"inject half_lengths",
+         FAKE_ANSWER("half_lengths", "{\"id\":1,\"result\":{\"armed\":[\"half_lengths\"]}}\n"),
+         "half_lengths shows only in sequences that have tokens already"},
         {"inject swap_items",
          FAKE_ANSWER("{\"fault\":\"swap_items\"}",
                      "{\"id\":1,\"result\":{\"armed\":[\"swap_items\"]}}\n"),
@@ -355,6 +363,30 @@ START_TEST(commands_and_their_answers)
     read.send_bytes = strcspn(read.send, "\n") + 1 + 8; /* it holds a NUL */
     expect_with(&read, 1, rows[COUNT(rows) - 1].arguments, 0, rows[COUNT(rows) - 1].text);
     ck_assert_ptr_nonnull(strstr(output, "    0  K       0    2  1.00003\n"));
+}
+END_TEST
+
+#define PONG FAKE_ANSWER("server.ping", "{\"id\":1,\"result\":{}}\n")
+#define INFO(health) \
+    FAKE_ANSWER("server.info", "{\"id\":2,\"result\":{\"models\":[]," health "}}\n")
+
+/* Goal: a daemon that answers and is not healthy does not pass for a healthy one. */
+START_TEST(health)
+{
+    static const struct fake_step well[] = {PONG, INFO("\"healthy\":true")};
+    static const struct fake_step ill[] = {
+        PONG, INFO("\"healthy\":false,\"unhealthy_because\":\"shadow mode found a divergence\"")};
+    static const struct fake_step old[] = {PONG, INFO("\"healthy\":false")};
+    static const struct fake_step info[] = {
+        FAKE_ANSWER("server.info", "{\"id\":1,\"result\":{\"models\":[],\"healthy\":false,"
+                                   "\"unhealthy_because\":\"damage\"}}\n")};
+    expect_with(well, 2, "ping", 0, "OK: truekvd answers at");
+    expect_with(well, 2, "--json ping", 0, "{}\n");
+    expect_with(ill, 2, "ping", 1, "NOT HEALTHY: shadow mode found a divergence\ntruekvd answers");
+    ck_assert_ptr_null(strstr(output, "OK:"));
+    expect_with(ill, 2, "--json ping", 1, "{}\n");
+    expect_with(old, 2, "ping", 1, "NOT HEALTHY: the daemon does not say why");
+    expect_with(info, 1, "info", 0, "NOT HEALTHY: damage\n\nserver\n");
 }
 END_TEST
 
@@ -448,9 +480,66 @@ START_TEST(verify_finds_nothing)
         FAKE_ANSWER("server.stats", "{\"id\":2,\"result\":{\"verify\":{\"faults_injected\":0}}}\n"),
     };
     expect_with(planted, 2, "verify", 0,
-                "Note: 3 batches went through a fault that debug.inject had armed; none of them");
+                "Note: 3 batches of this daemon went through a fault that debug.inject had armed "
+                "on purpose.");
     expect_with(none, 2, "verify", 0, "OK: 2 items of 1 batch re-run");
     ck_assert_ptr_null(strstr(output, "Note:"));
+}
+END_TEST
+
+#define STATS FAKE_ANSWER("server.stats", "{\"id\":2,\"result\":{}}\n")
+#define FOUND_AT(batch)                                                                    \
+    "{\"ok\":false,\"items_checked\":2,\"divergent_items\":1,\"divergences\":[{\"seq\":9," \
+    "\"batch\":" batch ",\"kind\":\"unknown\"}]}"
+
+/* Goal: what an earlier check found, and this one does not find, is not forgotten; what it has just
+ * found is not told of twice; and where nothing was checked, the code says so. */
+START_TEST(verify_and_before)
+{
+    static const struct fake_step before[] = {
+        FAKE_ANSWER("debug.verify", ALL_WELL), STATS,
+        FAKE_ANSWER("debug.last", "{\"id\":3,\"result\":{\"report\":" FOUND_AT(
+                                      "3") ",\"source\":\"shadow\",\"age_ms\":1}}\n")};
+    static const struct fake_step same[] = {
+        FAKE_ANSWER("debug.verify", "{\"id\":1,\"result\":" FOUND_AT("3") "}\n"), STATS,
+        FAKE_ANSWER("debug.last", "{\"id\":3,\"result\":{\"report\":" FOUND_AT(
+                                      "3") ",\"source\":\"verify\",\"age_ms\":1}}\n")};
+    static const struct fake_step first[] = {
+        FAKE_ANSWER("debug.verify", "{\"id\":1,\"result\":" FOUND_AT("3") "}\n"), STATS,
+        FAKE_ANSWER("debug.last", "{\"id\":3,\"result\":{\"report\":" FOUND_AT(
+                                      "3") ",\"source\":\"verify\",\"age_ms\":1,\"first\":{"
+                                           "\"report\":" FOUND_AT("1") ",\"source\":\"shadow\","
+                                                                       "\"age_ms\":9}}}\n")};
+    static const struct fake_step empty[] = {
+        FAKE_ANSWER("debug.verify", "{\"id\":1,\"result\":{\"ok\":true,\"items_checked\":0}}\n")};
+    expect_with(before, 3, "verify", 0,
+                "Before: An earlier check found something: truekv verify --last\n");
+    expect_with(same, 3, "verify", 1, "FOUND:");
+    ck_assert_ptr_null(strstr(output, "Before:"));
+    expect_with(first, 3, "verify", 1, "found something: truekv verify --first\n");
+    expect_with(empty, 1, "verify", 4, "NOTHING CHECKED:");
+    expect_with(empty, 1, "verify --json", 4, "\"items_checked\":0");
+}
+END_TEST
+
+/* Goal: of two reports that are kept, each can be asked for, and each tells of the other. */
+START_TEST(verify_first)
+{
+    static const struct fake_step kept[] = {
+        FAKE_ANSWER("debug.last", "{\"id\":1,\"result\":{\"report\":" FOUND_AT(
+                                      "3") ",\"source\":\"verify\",\"age_ms\":1000,\"first\":{"
+                                           "\"report\":" FOUND_AT("1") ",\"source\":\"shadow\","
+                                                                       "\"age_ms\":9000}}}\n"),
+        STATS};
+    static const struct fake_step none[] = {
+        FAKE_ANSWER("debug.last", "{\"id\":1,\"result\":{\"report\":null}}\n")};
+    expect_with(kept, 2, "verify --last", 1, "batch 3:");
+    ck_assert_ptr_nonnull(strstr(output, "--first.\nFOUND:"));
+    expect_with(kept, 2, "verify --first", 1, "batch 1:");
+    ck_assert_ptr_nonnull(strstr(output, "found 9 s ago"));
+    ck_assert_ptr_nonnull(strstr(output, "--last.\nFOUND:"));
+    expect_with(none, 1, "verify --first", 0, "NOTHING KEPT:");
+    expect("verify --first --seqs 1", 2, "--first shows a report as it is: --seqs is for a new");
 }
 END_TEST
 
@@ -468,7 +557,8 @@ START_TEST(verify_last)
     };
     expect_with(none, 1, "verify --last", 0, "NOTHING KEPT: no verification has found anything");
     expect_with(none, 1, "verify --last --json", 0, "{\"report\":null}\n");
-    expect_with(kept, 2, "verify --last", 1, "Kept from a verification, 5 min ago.\nFOUND: 1 of 2");
+    expect_with(kept, 2, "verify --last", 1,
+                "Kept from a verification, 5 min ago. It tells of then:");
     expect_with(kept, 1, "verify --last --json", 1, "\"source\":\"verify\",\"age_ms\":300000}\n");
 }
 END_TEST
@@ -489,12 +579,17 @@ START_TEST(scrub)
     static const struct fake_step off[] = {FAKE_ANSWER(
         "debug.scrub", "{\"id\":1,\"error\":{\"code\":-32010,\"message\":\"no checksums\","
                        "\"data\":{\"reason\":\"not_supported\"}}}\n")};
-    expect_with(fine, 1, "scrub --seqs 7,8", 0,
-                "OK: 64 rows of 2 sequences hold what was appended (4.0 KiB read).");
-    expect_with(damaged, 1, "scrub", 1, "DAMAGED: 1 of 64 rows (of 1 sequence) holds other bytes");
+    expect_with(
+        fine, 1, "scrub --seqs 7,8", 0,
+        "OK: 64 checksums of 2 sequences fit the live caches (4.0 KiB read).\nChecksums are of the "
+        "rows as the launch loaded them");
+    expect_with(damaged, 1, "scrub", 1, "DAMAGED: 1 of 64 checksums (of 1 sequence) does not fit");
     ck_assert_ptr_null(strchr(output, '\033'));
     expect_with(damaged, 1, "scrub --json", 1, "\"damages\":[{\"seq\":7,");
     expect_with(off, 1, "scrub", 1, "has checksums turned off");
+    static const struct fake_step empty[] = {FAKE_ANSWER(
+        "debug.scrub", "{\"id\":1,\"result\":{\"ok\":true,\"checksums_checked\":0}}\n")};
+    expect_with(empty, 1, "scrub", 4, "NOTHING CHECKED:");
 }
 END_TEST
 
@@ -537,10 +632,13 @@ int main(void)
     tcase_add_test(tc, no_daemon);
     tcase_add_test(tc, daemon_says_no);
     tcase_add_test(tc, commands_and_their_answers);
+    tcase_add_test(tc, health);
     tcase_add_test(tc, files);
     tcase_add_test(tc, random_data);
     tcase_add_test(tc, verify_finds);
     tcase_add_test(tc, verify_finds_nothing);
+    tcase_add_test(tc, verify_and_before);
+    tcase_add_test(tc, verify_first);
     tcase_add_test(tc, verify_last);
     tcase_add_test(tc, scrub);
     tcase_add_test(tc, list_of_pages);

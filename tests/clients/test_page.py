@@ -61,11 +61,12 @@ class Page(HTMLParser):
 
 
 class Daemon:
-    """Answers each method with one line, as often as it is asked; server.stats with {}."""
+    """Answers each method with one line, as often as it is asked; what is asked beside with {}."""
 
     def __init__(self, folder: str, results: dict[str, str]) -> None:
         self.path = os.path.join(folder, "s")
-        self.results = {"server.stats": "{}", **results}
+        self.results = {"server.stats": "{}", "server.info": '{"models":[]}',
+                        "debug.last": '{"report":null}', **results}  # fmt: skip
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen()
@@ -137,9 +138,9 @@ class PageTest(unittest.TestCase):
                 answer = file.read_text().strip()
                 page = self.page_of(answer)
                 found = json.loads(answer)["divergences"]
-                self.assertEqual(self.code, 1 if found else 0)
-                self.assertIn("FOUND:" if found else "OK:" if "OK:" in page.text else "NOTHING",
-                              page.text)  # fmt: skip
+                checked = json.loads(answer).get("items_checked")
+                self.assertEqual(self.code, 1 if found else 0 if checked else 4)
+                self.assertIn("FOUND:" if found else "OK" if checked else "NOTHING", page.text)
                 self.assertIn("Wrote the page to", self.printed)
 
     def test_map_is_drawn(self) -> None:
@@ -173,9 +174,32 @@ class PageTest(unittest.TestCase):
         self.assertIn("Kept from shadow mode, which re-runs batches", page.text)
         self.assertIn("found 3.2 s ago", self.printed)
         self.assertEqual(self.code, 1)
-        page = self.page_of('{"report":null}', "--last", method="debug.last")
-        self.assertIn("NOTHING KEPT:", page.text)
-        self.assertEqual(self.code, 0)
+
+    def test_nothing_kept_is_no_page(self) -> None:
+        results = {"debug.last": '{"report":null}'}
+        code, printed = self.run_truekv(results, "verify", "--last", "--html", self.file)
+        self.assertEqual(code, 0)
+        self.assertIn("NOTHING KEPT:", printed)
+        self.assertIn("No page was written.", printed)
+        self.assertFalse(os.path.exists(self.file))
+
+    def test_whose_report_it_is(self) -> None:
+        model = {"name": "m", "n_layers": 6, "n_kv_heads": 4, "head_dim": 64, "dtype": "f16",
+                 "capacity": 9}  # fmt: skip
+        info = {"version": "9.9", "backend": "cuda", "devices": [{"name": "GPU <1>"}],
+                "models": [model], "uptime_s": 60, "healthy": False,
+                "unhealthy_because": "a latch"}  # fmt: skip
+        stats = {"journal": {"batches": 7, "evicted": 16000}, "shadow": {"missed": 3}}
+        answer = (REPORTS / "stray_right.json").read_text().strip()
+        self.run_truekv({"debug.verify": answer, "server.info": json.dumps(info),
+                         "server.stats": json.dumps(stats)},
+                        "verify", "--html", self.file)  # fmt: skip
+        page = Page(Path(self.file).read_text())
+        for text in ("9.9", "cuda on GPU <1>", "6 layers, 4 K/V heads of 64 f16", "NO: a latch",
+                     "batches 7, evicted 16 000", "missed 3", " UTC", socket.gethostname(),
+                     "layers 0-5 down"):  # fmt: skip
+            self.assertIn(text, page.text)
+        self.assertIn(("open", ""), page.attributes)
 
     def test_json_beside_the_page(self) -> None:
         answer = (REPORTS / "ok.json").read_text().strip()

@@ -38,7 +38,7 @@ static char *render_in(const char *name, struct out o)
     else if (strncmp(name, "scrub", 5) == 0)
         report_scrub(&o, result);
     else
-        report_verify(&o, result, false);
+        report_verify(&o, result, NULL, false);
     fclose(o.to);
     cJSON_Delete(result);
     free(json);
@@ -85,6 +85,10 @@ START_TEST(reports_read_as_before)
         "scrub_ok",
         "scrub_damaged",
         "scrub_nothing",
+        "ok_since",
+        "nothing_left",
+        "stray_right",
+        "scrub_zeros",
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char *got = render(names[i], false, 100);
@@ -239,6 +243,27 @@ START_TEST(numbers_as_text)
 }
 END_TEST
 
+/* Goal: what must not be read past stands right under the verdict. */
+START_TEST(notes_stand_on_top)
+{
+    static const struct report_beside beside = {"part.", "planted.", "earlier.", true};
+    char *json = read_file("stray_right", "json"), *text = NULL;
+    size_t size;
+    cJSON *result = cJSON_Parse(json);
+    struct out o = {.to = open_memstream(&text, &size), .width = 80};
+    report_verify(&o, result, &beside, false);
+    fclose(o.to);
+    char *note = strstr(text, "\nPart: part.\nNote: planted.\nBefore: earlier.\n\nbatch 9:");
+    ck_assert_msg(note != NULL, "%s", text);
+    ck_assert_ptr_null(strstr(text, "comes and goes"));
+    ck_assert_ptr_null(strstr(text, "save this report"));
+    ck_assert_ptr_nonnull(strstr(text, "layer 0 in heads 1 and 3"));
+    cJSON_Delete(result);
+    free(json);
+    free(text);
+}
+END_TEST
+
 static void check_stats(const char *json, const char *expected)
 {
     char *text = NULL;
@@ -288,6 +313,7 @@ int main(void)
     tcase_add_test(tc, heat_levels);
     tcase_add_test(tc, every_kind_is_explained);
     tcase_add_test(tc, numbers_as_text);
+    tcase_add_test(tc, notes_stand_on_top);
     tcase_add_test(tc, stats_of_any_shape);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);

@@ -12,7 +12,7 @@ enum { TRIES_MAX = 2000 };
 static void print_verify(FILE *to, const cJSON *result)
 {
     struct out o = {.to = to, .width = 80};
-    report_verify(&o, result, false);
+    report_verify(&o, result, NULL, false);
 }
 
 static void print_scrub(FILE *to, const cJSON *result)
@@ -23,7 +23,7 @@ static void print_scrub(FILE *to, const cJSON *result)
 
 static void print_page(FILE *to, const cJSON *result)
 {
-    struct page page = {result, "{}", "", "", ""};
+    struct page page = {result, "{}", "", "", "", "", "", "", "", NULL, NULL};
     (void)page_write(to, &page);
 }
 

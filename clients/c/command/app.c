@@ -247,9 +247,12 @@ enum exit_code cmd_help(struct app *app)
         help_all(&app->out);
         return EXIT_FINE;
     }
-    const struct command *c = command_find(app->options.rest[0]);
-    if (c == NULL) return no_command(app, app->options.rest[0]);
-    help_one(&app->out, c);
+    for (int i = 0; i < app->options.n_rest; i++) {
+        const struct command *c = command_find(app->options.rest[i]);
+        if (c == NULL) return no_command(app, app->options.rest[i]);
+        if (i > 0) fputc('\n', app->out.to);
+        help_one(&app->out, c);
+    }
     return EXIT_FINE;
 }
 

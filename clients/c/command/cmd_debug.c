@@ -1,6 +1,5 @@
-#include <string.h>
-
 #include "clients/c/command/command.h"
+#include "clients/c/command/faults.h"
 #include "clients/c/command/json_in.h"
 #include "clients/c/command/report.h"
 
@@ -45,12 +44,18 @@ enum exit_code cmd_scrub(struct app *app)
         report_scrub(&app->out, result);
         cJSON_Delete(result);
     }
-    return scrub.ok && scrub.damaged_tokens == 0 ? EXIT_FINE : EXIT_NO;
+    if (!scrub.ok || scrub.damaged_tokens > 0) return EXIT_NO;
+    return scrub.checksums_checked > 0 ? EXIT_FINE : EXIT_NOTHING;
 }
 
 static void put_armed(struct app *app, const cJSON *armed)
 {
+    const struct fault *asked = fault_find(app->options.rest[0]);
     const cJSON *fault;
+    if (!cJSON_IsArray(armed) || armed->child == NULL) {
+        out_para(&app->out, 0, 0, GOOD, "Disarmed:", "no fault waits for a batch.");
+        return;
+    }
     out_put(&app->out, WARN, "Armed:");
     cJSON_ArrayForEach(fault, armed)
     {
@@ -61,12 +66,8 @@ static void put_armed(struct app *app, const cJSON *armed)
     fputc('\n', app->out.to);
     out_para(&app->out, 0, 0, DIM, "",
              "The next appends go wrong on purpose; then \"truekv verify\" finds it.");
-    const char *asked = app->options.rest[0];
-    if (strcmp(asked, "swap_items") == 0 || strcmp(asked, "shared_pointers") == 0)
-        out_para(&app->out, 0, 0, WARN, "Note:",
-                 "%s shows only in a batch of at least two items: append to two sequences or more "
-                 "at once.",
-                 asked);
+    if (asked != NULL && asked->needs != NULL)
+        out_para(&app->out, 0, 0, WARN, "Note:", "%s shows only in %s.", asked->name, asked->needs);
 }
 
 enum exit_code cmd_inject(struct app *app)

@@ -6,18 +6,36 @@
 #include "clients/c/command/stats.h"
 #include "clients/c/command/table.h"
 
+/* What a person must know before anything else. */
+static void put_unhealthy(struct out *o, const struct truekv_info *info)
+{
+    out_para(o, 0, 0, BAD, "NOT HEALTHY:", "%s",
+             info->unhealthy_because != NULL ? info->unhealthy_because
+                                             : "the daemon does not say why; its log may.");
+}
+
+/* With --json the answer to the ping alone is printed; the exit code says the rest. */
 enum exit_code cmd_ping(struct app *app)
 {
     enum exit_code code;
+    struct truekv_info info;
     char took[32];
     if (!app_connect(app, &code)) return code;
     uint64_t before = tkv_now_ns();
     if (truekv_server_ping(app->kv) != TRUEKV_OK) return app_failed(app);
     double seconds = (double)(tkv_now_ns() - before) / 1e9;
-    if (app_printed_json(app)) return EXIT_FINE;
-    out_para(&app->out, 0, 0, GOOD, "OK:", "truekvd answers at %s in %s.", app->address,
-             out_duration(seconds, took, sizeof took));
-    return EXIT_FINE;
+    bool printed = app_printed_json(app);
+    if (truekv_server_info(app->kv, &info) != TRUEKV_OK) return app_failed(app);
+    code = info.healthy ? EXIT_FINE : EXIT_NO;
+    if (printed) return code;
+    out_duration(seconds, took, sizeof took);
+    if (info.healthy)
+        out_para(&app->out, 0, 0, GOOD, "OK:", "truekvd answers at %s in %s.", app->address, took);
+    else
+        put_unhealthy(&app->out, &info);
+    if (!info.healthy)
+        out_para(&app->out, 0, 0, PLAIN, "", "truekvd answers at %s in %s.", app->address, took);
+    return code;
 }
 
 /* ---- info ---------------------------------------------------------------------------------- */
@@ -49,7 +67,7 @@ static void put_server(struct out *o, const struct truekv_info *info)
     table_cell(&t, "up for");
     table_cell(&t, "%s", out_duration(info->uptime_s, text, sizeof text));
     table_cell(&t, "healthy");
-    table_cell(&t, "%s", info->healthy ? "yes" : "NO: its log says why");
+    table_cell(&t, "%s", info->healthy ? "yes" : "NO");
     table_print(&t, o, 2);
     table_close(&t);
     out_put(o, BOLD, "\nlimits\n");
@@ -117,6 +135,10 @@ enum exit_code cmd_info(struct app *app)
     if (truekv_server_info(app->kv, &info) != TRUEKV_OK) return app_failed(app);
     if (app_printed_json(app)) return EXIT_FINE;
     cJSON *result = cJSON_Parse(truekv_last_answer(app->kv)->json);
+    if (!info.healthy) {
+        put_unhealthy(&app->out, &info);
+        fputc('\n', app->out.to);
+    }
     put_server(&app->out, &info);
     put_devices(&app->out, result);
     put_models(&app->out, &info);

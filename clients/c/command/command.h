@@ -11,10 +11,10 @@
 /* How the program ends. */
 enum exit_code {
     EXIT_FINE = 0,
-    EXIT_NO =
-        1, /* the daemon says no, verification or a scrub finds something, a self-test fails */
-    EXIT_USAGE = 2,    /* the command line, or a file that it names */
-    EXIT_NO_DAEMON = 3 /* no connection, or it was lost, or no answer came */
+    EXIT_NO = 1,        /* the daemon says no or is not healthy; something was found or failed */
+    EXIT_USAGE = 2,     /* the command line, or a file that it names */
+    EXIT_NO_DAEMON = 3, /* no connection, or it was lost, or no answer came */
+    EXIT_NOTHING = 4    /* verify or scrub had nothing to check */
 };
 
 struct command;

@@ -5,7 +5,7 @@
 enum { QUICK = 30 * 1000, SLOW = 600 * 1000 };
 
 const struct command commands[] = {
-    {"ping", "", "ask whether the daemon answers, and how fast", NULL, cmd_ping, 0, 0, 0, QUICK},
+    {"ping", "", "ask whether the daemon answers and is healthy", NULL, cmd_ping, 0, 0, 0, QUICK},
     {"info", "", "show version, backend, devices, models and limits", NULL, cmd_info, 0, 0, 0,
      QUICK},
     {"stats", "", "show the daemon's counters and gauges", NULL, cmd_stats, 0, 0, 0, QUICK},
@@ -44,20 +44,23 @@ const struct command commands[] = {
     {"verify", "", "re-run recorded appends and compare every byte",
      "Takes the appends that are still in the daemon's journal and runs them again, one item at "
      "a time and batched, into scratch caches; compares the two with each other and with the "
-     "live caches. Serving goes on, and no live cache is changed. Ends with 1 where anything "
-     "differs, and says what, where, and what to do.\n"
-     "With --last it runs nothing, and shows what shadow mode or an earlier verification found. "
-     "--html writes the report as one page that needs nothing beside it, for a browser or a "
+     "live caches. Serving goes on, and no live cache is changed. Says what differs, where, and "
+     "what to do; and which batches it reached: older ones have left the journal, but not "
+     "truekv scrub's reach.\n"
+     "With --last it runs nothing, and shows what shadow mode or a verification found last; with "
+     "--first, what was found first since the daemon started. --html writes the report as one page "
+     "that needs nothing beside it, for a browser or a "
      "ticket.",
      cmd_verify,
-     OPTION(SEQS) | OPTION(BATCHES) | OPTION(SCRATCH_BYTES) | OPTION(LAST) | OPTION(HTML) |
-         OPTION(ALL),
+     OPTION(SEQS) | OPTION(BATCHES) | OPTION(SCRATCH_BYTES) | OPTION(LAST) | OPTION(FIRST) |
+         OPTION(HTML) | OPTION(ALL),
      0, 0, SLOW},
     {"scrub", "", "compare live caches with the checksums of their appends",
-     "Reads live caches and makes the checksums of their rows again; those that they are compared "
-     "with were made from the rows as clients sent them. It reaches sequences whose appends have "
-     "left the journal, too, but cannot say how a row went wrong: verify can. Serving goes on, and "
-     "nothing is changed. Ends with 1 where a row is damaged.",
+     "Reads live caches, makes the checksums of their rows again, and compares them with those of "
+     "the appends. It reaches sequences whose appends have left the journal, too, but cannot say "
+     "how a row went wrong: verify can. Serving goes on, and nothing is changed.\n"
+     "Checksums are of the rows as the launch loaded them: a kernel that loads wrong rows sums "
+     "wrong rows. Serve only when verify and scrub are both OK.",
      cmd_scrub, OPTION(SEQS), 0, 0, SLOW},
     {"selftest", "", "compare batched and per-item appends on made-up data",
      "Touches no sequence. Says whether this build on this device appends right.", cmd_selftest,
@@ -65,21 +68,19 @@ const struct command commands[] = {
          OPTION(N_LAYERS) | OPTION(SEED),
      0, 0, SLOW},
     {"inject", "FAULT", "break the next batches on purpose, to see verify find it",
-     "FAULT is one of shared_pointers, stale_lengths, half_lengths, swap_items, token_major, "
-     "off_by_one, short_grid, stray_write, kv_swapped, bit_flip. Wrong bytes get into live caches: "
-     "never do this to a daemon that serves. Only where the configuration says "
+     "FAULT is one of those below, or none, which disarms what waits. Wrong bytes get into live "
+     "caches: never do this to a daemon that serves. Only where the configuration says "
      "debug.allow_fault_injection = true.\n"
-     "swap_items and shared_pointers show only in a batch of at least two items. --layer, "
-     "--kv-head "
-     "and --last-item limit what is broken; where the fault cannot be limited so, the daemon says "
-     "no. --together puts two faults into the same batches: arm one, then the other with it.",
+     "--layer, --kv-head and --last-item limit what is broken; where the fault cannot be limited "
+     "so, the daemon says no. --together puts two faults into the same batches: arm one, then the "
+     "other with it.",
      cmd_inject,
      OPTION(BATCHES) | OPTION(LAYER) | OPTION(KV_HEAD) | OPTION(LAST_ITEM) | OPTION(TOGETHER), 1, 1,
      QUICK},
     {"raw", "LINE", "send a line of JSON as it is, print the answer",
      "--data adds a payload: the line must say how long it is (\"payload\": N).", cmd_raw,
      OPTION(DATA) | OPTION(OUT), 1, 1, QUICK},
-    {"help", "[COMMAND]", "say what a command does", NULL, cmd_help, 0, 0, 1, QUICK},
+    {"help", "[COMMAND...]", "say what a command does", NULL, cmd_help, 0, 0, -1, QUICK},
 };
 const size_t n_commands = sizeof commands / sizeof commands[0];
 

@@ -1,6 +1,6 @@
-/* damages.h - the damages of a scrub's report, gathered into patches. A damage is one row: one
- * token's K or V in one layer. Rows of one sequence that make a block (the same positions in
- * several layers, of K, V or both) become one patch. One thread; pure. */
+/* damages.h - the damages of a scrub's report, gathered into patches. A damage is one place: one
+ * token's K or V of one layer, over all heads. Places of one sequence that make a block (the same
+ * positions in several layers, of K, V or both) become one patch. One thread; pure. */
 #ifndef TRUEKV_COMMAND_DAMAGES_H
 #define TRUEKV_COMMAND_DAMAGES_H
 

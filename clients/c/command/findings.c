@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DIVERGENCES_MAX = 1 << 14, RANGES_SHOWN = 6, SOURCES_MAX = 4096 };
+enum { DIVERGENCES_MAX = 1 << 14, SOURCES_MAX = 4096 };
 
 /* ---- Reading ------------------------------------------------------------------------------- */
 
@@ -187,7 +187,8 @@ static void collect_groups(struct findings *f)
     }
 }
 
-/* By batch, the kernel's faults before the live cache's. Few: the simplest sort. */
+/* By batch, the kernel's faults before the live cache's, then by sequence. Few: the simplest sort.
+ */
 static void sort_groups(struct findings *f)
 {
     for (size_t i = 1; i < f->n_groups; i++) {
@@ -197,7 +198,9 @@ static void sort_groups(struct findings *f)
         for (; at > 0; at--) {
             const struct divergence *before = group_first(f, &f->groups[at - 1]);
             int c = compare_u64(before->batch, d->batch);
-            if (c < 0 || (c == 0 && before->live <= d->live)) break;
+            if (c == 0) c = (int)before->live - (int)d->live;
+            if (c == 0) c = compare_u64(before->seq, d->seq);
+            if (c <= 0) break;
             f->groups[at] = f->groups[at - 1];
         }
         f->groups[at] = g;
@@ -254,8 +257,10 @@ static size_t sort_unique(uint64_t *values, size_t n)
     return kept;
 }
 
-/* What stands between members, before the last of them, and around those that are left out. */
+/* What stands between members, before the last of them, and around those that are left out; how
+ * many ranges there may be. */
 struct joints {
+    size_t shown_max;
     const char *between, *last, *before_more, *after_more;
 };
 
@@ -270,7 +275,7 @@ static const char *join(const struct joints *j, uint64_t *values, size_t n, char
             end++;
         if (end - i == 2) end--; /* "3 and 4" rather than "3-4" */
         char part[64];
-        if (shown == RANGES_SHOWN && end < n) {
+        if (shown == j->shown_max && end < n) {
             snprintf(part, sizeof part, "%s%zu%s", j->before_more, n - i, j->after_more);
             end = n;
         } else if (end - i > 1) {
@@ -290,13 +295,13 @@ static const char *join(const struct joints *j, uint64_t *values, size_t n, char
 
 const char *numbers_text(uint64_t *values, size_t n, char *text, size_t size)
 {
-    static const struct joints prose = {", ", " and ", "", " more"};
+    static const struct joints prose = {6, ", ", " and ", "", " more"};
     return join(&prose, values, n, text, size);
 }
 
 const char *numbers_cell(uint64_t *values, size_t n, char *text, size_t size)
 {
-    static const struct joints cell = {",", ",", "+", ""};
+    static const struct joints cell = {3, ",", ",", "+", ""};
     return join(&cell, values, n, text, size);
 }
 

@@ -86,6 +86,12 @@ const char *heat_places(const struct heat_axis *axis, size_t i, char *text, size
     return text;
 }
 
+const char *heat_first(const struct heat_axis *axis, size_t i, char *text, size_t size)
+{
+    snprintf(text, size, "%" PRIu64, axis->first + i * axis->per_cell);
+    return text;
+}
+
 const char *heat_axis_text(const struct heat_axis *axis, const char *one, char *text, size_t size)
 {
     const char *s = axis->first == axis->last ? "" : "s";
@@ -157,6 +163,7 @@ bool heatmap_take(struct heatmap *out, const struct findings *f, const struct gr
     for_each(out, f, g, cover_all);
     if (out->heads.per_cell == 0) return false;
     if (limits->from_layer_0) cover(&out->layers, 0, 1, 1);
+    cover(&out->layers, 0, at_most(limits->n_layers, PER_CELL_MAX), 1);
     divide(&out->layers, HEAT_CELLS_MAX);
     divide(&out->heads, limits->columns);
     divide(&out->positions, limits->strip);

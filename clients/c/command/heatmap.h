@@ -26,6 +26,7 @@ struct heatmap {
 struct heat_limits {
     size_t columns, strip; /* from 1 to HEAT_CELLS_MAX */
     bool from_layer_0;     /* else from the first layer that differs */
+    uint64_t n_layers;     /* of the model: all of them are shown; 0: up to the last that differs */
 };
 
 /* false: the daemon sent no maps with these divergences. */
@@ -37,6 +38,9 @@ unsigned heat_level(uint64_t bytes, uint64_t most);
 
 /* What cell i stands for: "7" or "8-11". */
 const char *heat_places(const struct heat_axis *axis, size_t i, char *text, size_t size);
+
+/* The first place of cell i alone. */
+const char *heat_first(const struct heat_axis *axis, size_t i, char *text, size_t size);
 
 /* All of an axis: "layers 0-30", "layer 3", "K/V heads 0-127 (2 a cell)". */
 const char *heat_axis_text(const struct heat_axis *axis, const char *one, char *text, size_t size);

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "clients/c/command/command.h"
+#include "clients/c/command/faults.h"
 #include "clients/c/command/table.h"
 
 enum { HELP_WIDTH = 80 };
@@ -89,10 +90,56 @@ void help_all(struct out *o)
     fputc('\n', o->to);
     out_para(o, 0, 0, PLAIN, "",
              "The socket is -s, or else $TRUEKV_SOCKET, or else %s. Exit code: 0 fine; 1 the "
-             "daemon says no, or verify, scrub or selftest found something; 2 a bad command line; "
-             "3 no connection, or it was lost.",
+             "daemon says no or is not healthy, or verify, scrub or selftest found something; 2 a "
+             "bad command line; 3 no connection, or it was lost; 4 verify or scrub had nothing to "
+             "check.",
              DEFAULT_SOCKET);
     out_put(o, PLAIN, "\"truekv help COMMAND\" says more.\n");
+}
+
+static void put_faults(struct out *o)
+{
+    char name[32];
+    out_put(o, BOLD, "\nfaults\n");
+    for (size_t i = 0; i < n_faults; i++) {
+        const struct fault *f = &faults[i];
+        snprintf(name, sizeof name, "%-16s", f->name);
+        out_para(o, 2, 19, PLAIN, name, "%s%s%s", f->does, f->needs != NULL ? "; needs " : "",
+                 f->needs != NULL ? f->needs : "");
+    }
+}
+
+/* What 1 is, where it is more than that the daemon says no. */
+static const struct {
+    const char *command, *no;
+} own_codes[] = {
+    {"ping", "the daemon says that it is not healthy, or no"},
+    {"verify", "something was found (with --last or --first: is kept), or the daemon says no"},
+    {"scrub", "something was found, or the daemon says no"},
+    {"selftest", "the kernels differ, or the daemon says no"},
+};
+
+static void put_code(struct out *o, enum exit_code code, const char *what)
+{
+    char lead[8];
+    snprintf(lead, sizeof lead, "%d ", (int)code);
+    out_para(o, 2, 5, PLAIN, lead, "%s", what);
+}
+
+static void put_codes(struct out *o, const struct command *c)
+{
+    const char *no = "the daemon says no";
+    for (size_t i = 0; i < sizeof own_codes / sizeof own_codes[0]; i++) {
+        if (strcmp(own_codes[i].command, c->name) == 0) no = own_codes[i].no;
+    }
+    out_put(o, BOLD, "\nexit codes\n");
+    put_code(o, EXIT_FINE, "fine");
+    if (c->run != cmd_help) put_code(o, EXIT_NO, no);
+    put_code(o, EXIT_USAGE, "a bad command line, or a file that cannot be read or written");
+    if (c->run == cmd_help) return;
+    put_code(o, EXIT_NO_DAEMON, "no connection, or it was lost, or no answer came in time");
+    if (c->run == cmd_verify || c->run == cmd_scrub)
+        put_code(o, EXIT_NOTHING, "there was nothing to check");
 }
 
 void help_one(struct out *o, const struct command *c)
@@ -110,10 +157,12 @@ void help_one(struct out *o, const struct command *c)
         out_para(o, 0, 0, PLAIN, "", "%.*s", n, p);
         p += n + (p[n] == '\n');
     }
+    if (c->run == cmd_inject) put_faults(o);
     if (c->options != 0) {
         out_put(o, BOLD, "\noptions\n");
         put_options(o, c, c->options);
     }
     out_put(o, BOLD, "\noptions of every command\n");
     put_options(o, NULL, OPTIONS_OF_ALL);
+    put_codes(o, c);
 }

@@ -123,7 +123,7 @@ static const char *find_skip(const struct skip *skips, size_t n, const char *rea
 const char *skip_means(const char *reason)
 {
     static const struct skip skips[] = {
-        {"freed", "their sequence was freed since: there is no live cache left to compare"},
+        {"freed", "sequences freed since: there is no live cache left to compare"},
         {"truncated", "rolled back since: the live bytes may rightly be others"},
         {"evicted", "batches, asked for by --batches, that had left the journal before"},
     };

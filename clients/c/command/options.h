@@ -49,6 +49,7 @@ enum option_kind {
     X(BATCHES, "batches", 0, COUNT, "N", "only the newest N batches (default: all recorded)")     \
     X(SCRATCH_BYTES, "scratch-bytes", 0, SIZE, "SIZE", "memory for the re-runs, such as 256M")    \
     X(LAST, "last", 0, FLAG, "", "the newest report that found something, in place of a new one") \
+    X(FIRST, "first", 0, FLAG, "", "the first report that found something, and is kept for good") \
     X(HTML, "html", 0, TEXT, "FILE", "write the report as a page for a browser, too")             \
     X(ALL, "all", 0, FLAG, "", "print every row of the table")                                    \
     X(ITEMS, "items", 0, COUNT, "M", "items in the batch (default 4)")                            \

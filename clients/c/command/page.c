@@ -67,7 +67,7 @@ static void put_group(FILE *to, const struct findings *f, const struct group *g,
     if (s.quote != NULL) html_element(to, "p", "dim", "In the daemon's words: %s.", s.quote);
 }
 
-static void put_groups(FILE *to, const struct findings *f)
+static void put_groups(FILE *to, const struct findings *f, uint64_t n_layers)
 {
     const char *fault = NULL;
     size_t maps = 0;
@@ -75,7 +75,7 @@ static void put_groups(FILE *to, const struct findings *f)
     for (size_t i = 0; i < f->n_groups; i++) {
         if (story_is_told(f, &f->groups[i])) continue;
         put_group(to, f, &f->groups[i], &fault);
-        if (maps < MAPS_SHOWN) maps += page_map(to, f, &f->groups[i]);
+        if (maps < MAPS_SHOWN) maps += page_map(to, f, &f->groups[i], n_layers);
     }
     if (maps == MAPS_SHOWN)
         html_element(to, "p", "dim", "Of the findings, the first %d have a map.", MAPS_SHOWN);
@@ -85,7 +85,7 @@ static void put_meanings(FILE *to, const struct findings *f)
 {
     char first[SENTENCE_BYTES];
     html_element(to, "h2", NULL, "What it means, and what to do next");
-    story_first(f, first, sizeof first);
+    story_first(f, true, first, sizeof first);
     fprintf(to, "<div class=\"card warn\">");
     html_element(to, "p", NULL, "First: %s", first);
     fprintf(to, "</div>\n<dl class=\"kinds\">\n");
@@ -173,58 +173,62 @@ static void put_skipped(FILE *to, const cJSON *result)
 
 /* ---- The page ------------------------------------------------------------------------------ */
 
-static void put_note(FILE *to, const char *note)
+static void put_note(FILE *to, const char *lead, const char *note)
 {
     if (note[0] == '\0') return;
     fprintf(to, "<div class=\"card warn\">");
-    html_element(to, "p", NULL, "Note: %s", note);
+    html_element(to, "p", NULL, "%s %s", lead, note);
     fprintf(to, "</div>\n");
 }
 
+/* Open, so that paper has it too. */
 static void put_foot(FILE *to, const struct page *page)
 {
     html_element(to, "h2", NULL, "The report as it came");
-    fprintf(to, "<details><summary>JSON</summary>\n<pre id=\"report\">");
+    fprintf(to, "<details open><summary>JSON</summary>\n<pre id=\"report\">");
     html_text(to, page->json);
-    fprintf(to, "</pre>\n</details>\n");
-    html_element(to, "p", "dim", "%s", page->made);
-    fprintf(to, "</body>\n</html>\n");
+    fprintf(to, "</pre>\n</details>\n</body>\n</html>\n");
 }
 
-static void put_report(FILE *to, const struct page *page, const struct findings *f)
+static void put_top(FILE *to, const struct page *page, const struct totals *t,
+                    const struct findings *f)
 {
     static const char *const classes[] = {
         [VERDICT_OK] = "good", [VERDICT_NOTHING] = "warn", [VERDICT_FOUND] = "bad"};
-    struct totals totals = story_totals(page->result);
-    char text[SENTENCE_BYTES], unlisted[SENTENCE_BYTES];
-    enum verdict verdict = story_verdict(&totals, f, text, sizeof text);
-    put_head(to, story_lead(verdict));
-    put_card(to, classes[verdict], story_lead(verdict), text);
+    char text[SENTENCE_BYTES], lead[64];
+    enum verdict verdict = story_verdict(t, f, text, sizeof text);
+    bool partly = verdict == VERDICT_OK && t->left > 0;
+    story_lead(verdict, t, lead, sizeof lead);
+    put_head(to, lead);
+    put_card(to, partly ? "warn" : classes[verdict], lead, text);
     if (page->kept[0] != '\0') html_element(to, "p", NULL, "%s", page->kept);
-    put_facts(to, &totals);
-    put_note(to, page->note);
-    story_unlisted(&totals, f, unlisted, sizeof unlisted);
-    put_note(to, unlisted);
-    if (f->n_findings > 0) {
-        put_groups(to, f);
-        put_meanings(to, f);
-        put_numbers(to, f);
-    }
-    put_skipped(to, page->result);
-    put_foot(to, page);
+    story_reach(t, text, sizeof text);
+    if (t->left > 0)
+        put_note(to, "Reach:", text);
+    else if (text[0] != '\0')
+        html_element(to, "p", NULL, "Reach: %s", text);
+    story_unlisted(t, f, text, sizeof text);
+    put_note(to, "Note:", text);
+    put_note(to, "Part:", page->part);
+    put_note(to, "Note:", page->planted);
+    put_note(to, "Before:", page->earlier);
+    put_facts(to, t);
+    page_daemon(to, page);
 }
 
 bool page_write(FILE *to, const struct page *page)
 {
+    struct totals totals = story_totals(page->result);
     struct findings f;
-    if (page->result == NULL) {
-        put_head(to, "nothing kept");
-        put_card(to, "good", "NOTHING KEPT:", page->kept);
-        put_foot(to, page);
-        return true;
-    }
     if (!findings_take(&f, page->result)) return false;
-    put_report(to, page, &f);
+    put_top(to, page, &totals, &f);
+    if (f.n_findings > 0) {
+        put_groups(to, &f, page_layers(page->info));
+        put_meanings(to, &f);
+        put_numbers(to, &f);
+    }
+    put_skipped(to, page->result);
+    put_foot(to, page);
     findings_close(&f);
     return true;
 }

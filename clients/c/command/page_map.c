@@ -139,9 +139,9 @@ static void put_map(FILE *to, const struct heatmap *map, const struct group *g)
     fprintf(to, "</figure>\n");
 }
 
-bool page_map(FILE *to, const struct findings *f, const struct group *g)
+bool page_map(FILE *to, const struct findings *f, const struct group *g, uint64_t n_layers)
 {
-    static const struct heat_limits limits = {HEAT_CELLS_MAX, HEAT_CELLS_MAX, true};
+    const struct heat_limits limits = {HEAT_CELLS_MAX, HEAT_CELLS_MAX, true, n_layers};
     struct heatmap *map = malloc(sizeof *map);
     if (map == NULL) return false;
     bool taken = heatmap_take(map, f, g, &limits);

@@ -46,9 +46,11 @@ const char page_style[] =
     "th{color:var(--dim);font-weight:400;border-bottom:1px solid var(--line)}\n"
     ".r{text-align:right}\n"
     ".skips td:last-child{white-space:normal}\n"
+    ".daemon th{border:0;padding-right:1.25rem}.daemon td{white-space:normal}\n"
     "summary{cursor:pointer}\n"
     "pre{max-height:30rem;overflow:auto;padding:.75rem;background:var(--card);"
     "white-space:pre-wrap;overflow-wrap:anywhere}\n"
     "@media print{:root{font-size:12px}body{max-width:none;padding:0}"
     "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}"
-    "h2,h3{break-after:avoid}pre{max-height:none}.planes,.wide{overflow:visible}}\n";
+    "h2,h3,figcaption{break-after:avoid}figure,.card,.daemon{break-inside:avoid}"
+    "pre{max-height:none}.planes,.wide{overflow:visible}}\n";

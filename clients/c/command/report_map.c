@@ -1,6 +1,7 @@
 #include "clients/c/command/report_map.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "clients/c/command/heatmap.h"
 
@@ -71,6 +72,34 @@ static void put_row(struct out *o, const struct heatmap *map, const struct layou
     fputc('\n', o->to);
 }
 
+/* The numbers of heads above a plane's cells, as many as fit; `to` is where the next plane begins.
+ */
+static void put_numbers(struct out *o, const struct heatmap *map, const struct layout *l,
+                        unsigned to)
+{
+    char text[48];
+    unsigned n = (unsigned)map->heads.cells, every = 1, column = 0;
+    unsigned widest = out_columns(heat_first(&map->heads, n - 1, text, sizeof text));
+    while (every * l->cell <= widest && every < n)
+        every *= 2;
+    for (unsigned i = 0; i < n; i += every) {
+        heat_first(&map->heads, i, text, sizeof text);
+        if (i > 0 && i * l->cell + out_columns(text) > n * l->cell) break;
+        out_put(o, DIM, "%*s%s", (int)(i * l->cell - column), "", text);
+        column = i * l->cell + out_columns(text);
+    }
+    if (to > column) fprintf(o->to, "%*s", (int)(to - column), "");
+}
+
+static void put_ruler(struct out *o, const struct heatmap *map, const struct layout *l, int kv)
+{
+    bool both = kv == (HAS_K | HAS_V);
+    fprintf(o->to, "%*s", (int)(INDENT + l->label + 2), "");
+    put_numbers(o, map, l, both ? (unsigned)map->heads.cells * l->cell + GAP : 0);
+    if (both) put_numbers(o, map, l, 0);
+    fputc('\n', o->to);
+}
+
 /* The planes of kv, side by side. */
 static void put_planes(struct out *o, const struct heatmap *map, const struct layout *l, int kv)
 {
@@ -81,6 +110,7 @@ static void put_planes(struct out *o, const struct heatmap *map, const struct la
     else
         out_put(o, DIM, "%s", kv == HAS_K ? "K" : "V");
     fputc('\n', o->to);
+    put_ruler(o, map, l, kv);
     for (size_t row = 0; row < map->layers.cells; row++)
         put_row(o, map, l, kv, row);
 }
@@ -100,17 +130,27 @@ static void put_strip(struct out *o, const struct heatmap *map, const struct lay
     fputc('\n', o->to);
 }
 
+/* In parts, each of which goes to the next line where it does not fit. */
 static void put_legend(struct out *o, const struct heatmap *map)
 {
-    char most[32], strip[32];
+    char most[32], strip[32], parts[2][64];
     const char *const *shade = shades[o->unicode];
-    const char *next = o->width < LEGEND_WIDTH ? "\n    " : " ";
+    bool both = map->positions.cells > 1 && map->strip_most != map->most;
+    unsigned width = o->width < LEGEND_WIDTH ? o->width : LEGEND_WIDTH;
+    unsigned column = (unsigned)strlen("  bytes that differ: . none  ") + HEAT_LEVELS;
+    snprintf(parts[0], sizeof parts[0], "up to %s a cell%s",
+             out_count(map->most, most, sizeof most), both ? "," : "");
+    snprintf(parts[1], sizeof parts[1], "%s by position",
+             out_count(map->strip_most, strip, sizeof strip));
     out_put(o, DIM, "  bytes that differ: %s none  ", shade[0]);
     for (int level = 1; level <= HEAT_LEVELS; level++)
         out_put(o, styles[level], "%s", shade[level]);
-    out_put(o, DIM, "%sup to %s a cell", next, out_count(map->most, most, sizeof most));
-    if (map->positions.cells > 1 && map->strip_most != map->most)
-        out_put(o, DIM, ",%s%s by position", next, out_count(map->strip_most, strip, sizeof strip));
+    for (int i = 0; i < 1 + both; i++) {
+        unsigned n = (unsigned)strlen(parts[i]);
+        bool fits = column + 1 + n <= width;
+        out_put(o, DIM, "%s%s", fits ? " " : "\n    ", parts[i]);
+        column = (fits ? column + 1 : 4) + n;
+    }
     fputc('\n', o->to);
 }
 
@@ -119,10 +159,11 @@ static void put_map(struct out *o, const struct heatmap *map, const struct group
     struct layout l = layout_of(map, room_of(o));
     char layers[128], heads[128], seqs[48] = "";
     if (g->n > 1) snprintf(seqs, sizeof seqs, ", %zu sequences together", g->n);
-    out_para(o, 2, 4, PLAIN, "", "Where: %s%s, %s across%s:",
+    out_para(o, 2, 4, PLAIN, "", "Where: %s%s, %s across%s%s:",
              heat_axis_text(&map->layers, "layer", layers, sizeof layers),
              map->layers.cells > 1 ? " down" : "",
-             heat_axis_text(&map->heads, "K/V head", heads, sizeof heads), seqs);
+             heat_axis_text(&map->heads, "K/V head", heads, sizeof heads),
+             l.cell > 1 && map->heads.cells > 1 ? " (two columns a head)" : "", seqs);
     if (map->kv != (HAS_K | HAS_V) || l.side_by_side) {
         put_planes(o, map, &l, map->kv);
     } else {

@@ -6,13 +6,29 @@
 
 enum { ROWS_SHOWN = 24, GROUPS_SHOWN = 12, MAPS_SHOWN = 3 };
 
-static void put_verdict(struct out *o, const struct totals *t, const struct findings *f)
+static void put_note(struct out *o, const char *lead, const char *text)
+{
+    if (text[0] != '\0') out_para(o, 0, 2, WARN, lead, "%s", text);
+}
+
+/* All that must not be read past: it stands above what was found. */
+static void put_verdict(struct out *o, const struct totals *t, const struct findings *f,
+                        const struct report_beside *beside)
 {
     static const enum style styles[] = {
         [VERDICT_OK] = GOOD, [VERDICT_NOTHING] = WARN, [VERDICT_FOUND] = BAD};
-    char text[SENTENCE_BYTES];
+    char text[SENTENCE_BYTES], lead[64];
     enum verdict verdict = story_verdict(t, f, text, sizeof text);
-    out_para(o, 0, 0, styles[verdict], story_lead(verdict), "%s", text);
+    enum style style = verdict == VERDICT_OK && t->left > 0 ? WARN : styles[verdict];
+    out_para(o, 0, 0, style, story_lead(verdict, t, lead, sizeof lead), "%s", text);
+    story_reach(t, text, sizeof text);
+    if (text[0] != '\0') out_para(o, 0, 2, t->left > 0 ? WARN : PLAIN, "Reach:", "%s", text);
+    story_unlisted(t, f, text, sizeof text);
+    put_note(o, "Note:", text);
+    if (beside == NULL) return;
+    put_note(o, "Part:", beside->part);
+    put_note(o, "Note:", beside->planted);
+    put_note(o, "Before:", beside->earlier);
 }
 
 /* ---- One paragraph for each group ----------------------------------------------------------- */
@@ -50,11 +66,11 @@ static void put_groups(struct out *o, const struct findings *f, bool all)
 
 /* ---- What it means ------------------------------------------------------------------------- */
 
-static void put_meanings(struct out *o, const struct findings *f)
+static void put_meanings(struct out *o, const struct findings *f, bool saved)
 {
     char first[SENTENCE_BYTES];
     out_put(o, BOLD, "\nWhat it means, and what to do next\n");
-    story_first(f, first, sizeof first);
+    story_first(f, saved, first, sizeof first);
     out_para(o, 2, 4, WARN, "first:", "%s", first);
     for (size_t i = 0; i < f->n_groups; i++) {
         const char *kind = group_first(f, &f->groups[i])->kind;
@@ -136,16 +152,7 @@ void report_skipped(struct out *o, const cJSON *result, const char *what,
     table_close(&t);
 }
 
-static void put_unlisted(struct out *o, const struct totals *t, const struct findings *f)
-{
-    char text[SENTENCE_BYTES];
-    story_unlisted(t, f, text, sizeof text);
-    if (text[0] == '\0') return;
-    fputc('\n', o->to);
-    out_para(o, 0, 0, WARN, "Note:", "%s", text);
-}
-
-void report_verify(struct out *o, const cJSON *result, bool all)
+void report_verify(struct out *o, const cJSON *result, const struct report_beside *beside, bool all)
 {
     struct totals totals = story_totals(result);
     struct findings f;
@@ -153,13 +160,12 @@ void report_verify(struct out *o, const cJSON *result, bool all)
         out_put(o, BAD, "no memory for the report\n");
         return;
     }
-    put_verdict(o, &totals, &f);
+    put_verdict(o, &totals, &f, beside);
     if (f.n_findings > 0) {
         put_groups(o, &f, all);
-        put_meanings(o, &f);
+        put_meanings(o, &f, beside != NULL && beside->saved);
         put_numbers(o, &f, all);
     }
-    put_unlisted(o, &totals, &f);
     report_skipped(o, result, "items that were not compared, or not with a live cache", skip_means);
     findings_close(&f);
 }

@@ -9,11 +9,14 @@
 #include "clients/c/command/kinds.h"
 #include "clients/c/command/out.h"
 
+enum { HEADS_MAX = 64, HEADS_BYTES = 96 }; /* a map has no more cells */
+
 /* ---- The verdict --------------------------------------------------------------------------- */
 
 struct totals story_totals(const cJSON *result)
 {
     const cJSON *where = cJSON_GetObjectItemCaseSensitive(result, "divergent_batches");
+    const cJSON *journal = cJSON_GetObjectItemCaseSensitive(result, "journal");
     struct totals t = {
         .first_batch = json_count(where, "first"),
         .last_batch = json_count(where, "last"),
@@ -22,6 +25,10 @@ struct totals story_totals(const cJSON *result)
         .bytes = json_count(result, "bytes_compared"),
         .divergent_items = json_count(result, "divergent_items"),
         .seconds = json_number(result, "duration_us") / 1e6,
+        .oldest = json_count(journal, "oldest"),
+        .newest = json_count(journal, "newest"),
+        .left = json_count(journal, "left"),
+        .has_journal = cJSON_IsObject(journal),
         .ok = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(result, "ok")),
     };
     return t;
@@ -45,14 +52,51 @@ static const char *culprit(const struct findings *f)
     return live ? "live caches were damaged" : "the daemon does not say where";
 }
 
-const char *story_lead(enum verdict verdict)
+const char *story_lead(enum verdict verdict, const struct totals *t, char *text, size_t size)
 {
     static const char *const leads[] = {
         [VERDICT_OK] = "OK:",
         [VERDICT_NOTHING] = "NOTHING CHECKED:",
         [VERDICT_FOUND] = "FOUND:",
     };
-    return leads[verdict];
+    bool partly = verdict == VERDICT_OK && t->left > 0;
+    snprintf(text, size, "%s", partly ? "OK AS FAR AS IT REACHES:" : leads[verdict]);
+    return text;
+}
+
+static bool holds_any(const struct totals *t)
+{
+    return t->newest > 0 && t->newest >= t->oldest;
+}
+
+static void say_held(const struct totals *t, char *text, size_t size)
+{
+    char batches[48];
+    if (!holds_any(t))
+        snprintf(text, size, "the journal holds no batch.");
+    else if (t->oldest == t->newest)
+        snprintf(text, size, "batch %" PRIu64 ", all that the journal holds.", t->oldest);
+    else if (t->newest - t->oldest + 1 == t->batches)
+        snprintf(text, size, "batches %" PRIu64 "-%" PRIu64 ", all that the journal holds.",
+                 t->oldest, t->newest);
+    else
+        snprintf(text, size, "%s, of those that the journal holds (%" PRIu64 "-%" PRIu64 ").",
+                 out_plural(t->batches, "batch", "batches", batches, sizeof batches), t->oldest,
+                 t->newest);
+}
+
+void story_reach(const struct totals *t, char *text, size_t size)
+{
+    char held[TEXT_BYTES], older[48];
+    text[0] = '\0';
+    if (!t->has_journal) return;
+    say_held(t, held, sizeof held);
+    if (t->left == 0)
+        snprintf(text, size, "%s Nothing has left it.", held);
+    else
+        snprintf(text, size, "%s %s left the journal; truekv scrub looks at tokens of any age.",
+                 held,
+                 out_plural(t->left, "older batch has", "older batches have", older, sizeof older));
 }
 
 enum verdict story_verdict(const struct totals *t, const struct findings *f, char *text,
@@ -149,35 +193,41 @@ static bool is_past(const struct divergence *d)
     return is_freed(d) || (is_truncated(d) && strcmp(d->kind, "stray_write") != 0);
 }
 
+#define KERNEL_AT_FAULT                                                                  \
+    "The batched kernel is at fault: re-run one item at a time, the same data come out " \
+    "right. "
+
+/* Positions beside the written ones are compared between the re-runs, never with a live cache. */
+static const char *fault_of_stray(const struct divergence *d)
+{
+    if (is_truncated(d))
+        return KERNEL_AT_FAULT "Those positions were rolled back since; what was written beside "
+                               "them may be in the live cache still: truekv scrub can tell.";
+    if (d->at_live != NULL && strcmp(d->at_live, "differs") == 0)
+        return KERNEL_AT_FAULT "The live cache is wrong at the written positions, too; beside them "
+                               "it was not compared: truekv scrub can tell.";
+    return KERNEL_AT_FAULT "Beside the written positions the live cache was not compared: take it "
+                           "for wrong; truekv scrub can tell.";
+}
+
 /* The daemon need not compare an item's live cache once its re-runs differ: silence clears nothing.
  */
 static const char *fault_of(const struct divergence *d, const struct divergence *other)
 {
+    if (!d->live && !is_freed(d) && strcmp(d->kind, "stray_write") == 0) return fault_of_stray(d);
     if (!d->live && d->at_live != NULL && strcmp(d->at_live, "differs") == 0)
-        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
-               "right. The live cache is wrong there, too.";
+        return KERNEL_AT_FAULT "The live cache is wrong there, too.";
     if (is_freed(d))
-        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
-               "right. The sequence was freed since: nothing is left to mend.";
-    if (is_truncated(d) && !is_past(d))
-        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
-               "right. Those positions were rolled back since; what was written beside them may be "
-               "in the live cache still.";
-    if (is_truncated(d))
-        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
-               "right. Those positions were rolled back since.";
+        return KERNEL_AT_FAULT "The sequence was freed since: nothing is left to mend.";
+    if (is_truncated(d)) return KERNEL_AT_FAULT "Those positions were rolled back since.";
     if (!d->live && d->at_live != NULL && strcmp(d->at_live, "right") == 0)
-        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
-               "right. The live cache holds the right bytes there: the fault comes and goes.";
+        return KERNEL_AT_FAULT
+            "The live cache holds the right bytes there: the fault comes and goes.";
     if (!d->live && other == NULL)
-        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
-               "right. Take the live cache for wrong there, too: the kernel wrote it.";
+        return KERNEL_AT_FAULT "Take the live cache for wrong there, too: the kernel wrote it.";
     if (!d->live && strcmp(d->kind, other->kind) == 0)
-        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
-               "right. The live cache is wrong in the same way.";
-    if (!d->live)
-        return "The batched kernel is at fault: re-run one item at a time, the same data come out "
-               "right. The live cache is wrong there, too.";
+        return KERNEL_AT_FAULT "The live cache is wrong in the same way.";
+    if (!d->live) return KERNEL_AT_FAULT "The live cache is wrong there, too.";
     if (other == NULL)
         return "The live cache differs although both re-runs agree: it was damaged after, or "
                "while, it was written.";
@@ -198,28 +248,90 @@ static void say_ambiguous(const struct divergence *d, char *text, size_t size)
                  "several sequences brought the same rows: which of them it was cannot be told.");
 }
 
+/* Adds the heads that d's map has bytes in; false: the map does not say which, or too many. */
+static bool add_heads(const struct divergence *d, bool *touched, size_t *n)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(d->map, "heads"), *item;
+    size_t i = 0;
+    if (!cJSON_IsArray(list) || json_count(d->map, "heads_per_cell") > 1) return false;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (i == HEADS_MAX) return false;
+        if (cJSON_IsNumber(item) && item->valuedouble > 0) touched[i] = true;
+        i++;
+    }
+    if (i > *n) *n = i;
+    return true;
+}
+
+/* " in head 1", where all of a group is in some heads alone; else "". */
+static void say_heads(const struct findings *f, const struct group *g, char *text, size_t size)
+{
+    bool touched[HEADS_MAX] = {false};
+    uint64_t values[HEADS_MAX];
+    size_t n = 0, count = 0;
+    char heads[HEADS_BYTES];
+    text[0] = '\0';
+    for (size_t i = 0; i < g->n; i++) {
+        const struct finding *finding = &f->findings[g->from + i];
+        for (size_t k = 0; k < finding_size(finding); k++) {
+            if (!add_heads(&finding_first(f, finding)[k], touched, &n)) return;
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (touched[i]) values[count++] = i;
+    }
+    if (count == 0 || count == n) return;
+    numbers_text(values, count, heads, sizeof heads);
+    snprintf(text, size, " in head%s %s", count == 1 ? "" : "s", heads);
+}
+
+/* The daemon's sentence, where it says more than the kind's own words do. */
+static const char *quote_of(const struct divergence *d)
+{
+    static const char *const said[] = {"wrong_item", "wrong_position", "wrong_head",
+                                       "kv_swapped", "rounding",       "bit_flip"};
+    if (d->text == NULL || strchr(d->text, ';') != NULL) return d->text;
+    if (strncmp(d->text, "1 ", 2) == 0) return NULL; /* one row, or one bit: no news */
+    if (strstr(d->text, "(or ") != NULL || strstr(d->text, "(equal") != NULL) return d->text;
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
+        if (strcmp(d->kind, said[i]) == 0) return NULL;
+    }
+    return d->text;
+}
+
+static void say_what(const struct findings *f, const struct group *g, char *text, size_t size)
+{
+    const struct finding *finding = &f->findings[g->from];
+    const struct divergence *d = finding_first(f, finding);
+    char layers[TEXT_BYTES], seqs[TEXT_BYTES], heads[HEADS_BYTES + 16], clause[TEXT_BYTES];
+    char subject[3 * TEXT_BYTES];
+    say_places(f, finding, LAYERS, numbers_text, layers, sizeof layers);
+    story_sequences(f, g, seqs, sizeof seqs);
+    say_heads(f, g, heads, sizeof heads);
+    const char *s = story_is_one(layers) ? "" : "s";
+    if (g->n == 1)
+        snprintf(subject, sizeof subject, "sequence %s's %s rows of layer%s %s%s", seqs,
+                 kv_text(finding->kv), s, layers, heads);
+    else
+        snprintf(subject, sizeof subject, "the %s rows of layer%s %s%s of sequences %s",
+                 kv_text(finding->kv), s, layers, heads, seqs);
+    snprintf(text, size, "%s%s %s (%.64s).", d->live ? "in the live cache, " : "", subject,
+             kind_clause(d, clause, sizeof clause), d->kind);
+}
+
 void story_of_group(const struct findings *f, const struct group *g, struct story *out)
 {
     const struct finding *finding = &f->findings[g->from];
     const struct divergence *d = finding_first(f, finding);
-    char batches[TEXT_BYTES], layers[TEXT_BYTES], seqs[TEXT_BYTES], clause[TEXT_BYTES];
-    char subject[3 * TEXT_BYTES];
+    char batches[TEXT_BYTES];
     say_places(f, finding, BATCHES, numbers_text, batches, sizeof batches);
-    say_places(f, finding, LAYERS, numbers_text, layers, sizeof layers);
-    story_sequences(f, g, seqs, sizeof seqs);
     snprintf(out->lead, sizeof out->lead, "batch%s %s:", story_is_one(batches) ? "" : "es",
              batches);
-    if (g->n == 1)
-        snprintf(subject, sizeof subject, "sequence %s's %s rows of layer%s %s", seqs,
-                 kv_text(finding->kv), story_is_one(layers) ? "" : "s", layers);
-    else
-        snprintf(subject, sizeof subject, "the %s rows of layer%s %s of sequences %s",
-                 kv_text(finding->kv), story_is_one(layers) ? "" : "s", layers, seqs);
-    snprintf(out->what, sizeof out->what, "%s%s %s (%.64s).", d->live ? "in the live cache, " : "",
-             subject, kind_clause(d, clause, sizeof clause), d->kind);
+    say_what(f, g, out->what, sizeof out->what);
     out->fault = fault_of(d, counterpart(f, d));
     say_ambiguous(d, out->ambiguous, sizeof out->ambiguous);
-    out->quote = d->text;
+    out->quote = quote_of(d);
 }
 
 /* A live cache that is wrong as the kernel is has been told of with the kernel. */
@@ -241,9 +353,10 @@ bool story_is_explained(const struct findings *f, size_t i)
     return false;
 }
 
-void story_first(const struct findings *f, char *text, size_t size)
+void story_first(const struct findings *f, bool saved, char *text, size_t size)
 {
     uint64_t *seqs = calloc(f->n_findings, sizeof seqs[0]);
+    const char *save = saved ? "" : "save this report (--html FILE), then ";
     char names[TEXT_BYTES];
     size_t n = 0;
     text[0] = '\0';
@@ -256,21 +369,23 @@ void story_first(const struct findings *f, char *text, size_t size)
     free(seqs);
     if (n == 0)
         snprintf(text, size,
-                 "no live sequence is touched, as far as this check went: what differs was freed "
+                 "%sno live sequence is touched, as far as this check went: what differs was freed "
                  "or rolled back since. Its records leave the journal as new appends come, older "
                  "ones first; until then, \"truekv verify --batches N\" looks at the newest N "
-                 "batches only.");
+                 "batches only.",
+                 saved ? "" : "save this report (--html FILE). Then: ");
     else if (story_is_one(names))
-        snprintf(text, size, "do not serve from sequence %s: free it and prefill it again.", names);
+        snprintf(text, size, "do not serve from sequence %s: %sfree it and prefill it again.",
+                 names, save);
     else
-        snprintf(text, size, "do not serve from sequences %s: free them and prefill them again.",
-                 names);
+        snprintf(text, size, "do not serve from sequences %s: %sfree them and prefill them again.",
+                 names, save);
 }
 
 void story_unlisted(const struct totals *t, const struct findings *f, char *text, size_t size)
 {
     uint64_t listed = 0;
-    char items[48], batches[64];
+    char items[48], shown[48], batches[64];
     text[0] = '\0';
     for (size_t i = 0; i < f->n_divergences; i++) {
         bool again = false;
@@ -280,16 +395,16 @@ void story_unlisted(const struct totals *t, const struct findings *f, char *text
         listed += !again;
     }
     if (listed >= t->divergent_items) return;
-    out_plural(t->divergent_items, "item", "items", items, sizeof items);
+    out_count(t->divergent_items, items, sizeof items);
     if (t->first_batch == t->last_batch)
         snprintf(batches, sizeof batches, "batch %" PRIu64, t->first_batch);
     else
         snprintf(batches, sizeof batches, "batches %" PRIu64 " to %" PRIu64, t->first_batch,
                  t->last_batch);
     snprintf(text, size,
-             "%s of %s differ%s, and the daemon lists %" PRIu64
-             " of them. Fewer --batches, or some --seqs, show the others.",
-             items, batches, t->divergent_items == 1 ? "s" : "", listed);
+             "listing the first %s of %s divergent items (of %s). Fewer --batches, or some --seqs, "
+             "show the others.",
+             out_count(listed, shown, sizeof shown), items, batches);
 }
 
 /* ---- A row of numbers ---------------------------------------------------------------------- */
@@ -344,7 +459,7 @@ void story_row(const struct findings *f, const struct finding *finding, struct s
              finding->kv == (HAS_K | HAS_V) ? "K+V" : kv_text(finding->kv));
     snprintf(cells[4], ROW_CELL_BYTES, "%s", d->kind);
     say_value(s.worst->max_abs_diff, cells[5]);
-    snprintf(cells[6], ROW_CELL_BYTES, "%" PRIu64, s.bytes);
+    out_count(s.bytes, cells[6], ROW_CELL_BYTES);
     snprintf(cells[7], ROW_CELL_BYTES, "%u/%s/%" PRIu64 "/%" PRIu64 "/%" PRIu64, s.worst->layer,
              kv_text(s.worst->kv), s.worst->worst.kv_head, s.worst->worst.kv_pos,
              s.worst->worst.dim);

@@ -70,6 +70,9 @@ class CallsTest(unittest.TestCase):
         self.assertEqual(answer.models, (truekv.Model(**model),))
         self.assertEqual(answer.devices[0].memory_used, 1)
         self.assertTrue(answer.healthy)
+        self.assertIsNone(answer.unhealthy_because)
+        wire = {**wire, "healthy": False, "unhealthy_because": "damage"}
+        self.assertEqual(self.exchange(wire, lambda kv: kv.info())[0].unhealthy_because, "damage")
 
     def test_create(self) -> None:
         wire: Any = {"seq": 9, "model": "m", "capacity": 5, "len": 0, "bytes": 64, "device": 0}
@@ -171,6 +174,12 @@ class CallsTest(unittest.TestCase):
         wire = {"report": report, "source": "shadow", "age_ms": 12}
         answer = self.exchange(wire, lambda kv: kv.last_report())[0]
         self.assertEqual((answer.source, answer.age_ms, answer.report.ok), ("shadow", 12, False))
+        self.assertEqual((answer.first, answer.report.journal), (None, None))
+        early = {**report, "journal": {"oldest": 17, "newest": 23, "left": 16, "new": 1}}
+        wire["first"] = {"report": early, "source": "verify", "age_ms": 99}
+        answer = self.exchange(wire, lambda kv: kv.last_report())[0]
+        self.assertEqual((answer.first.source, answer.first.age_ms), ("verify", 99))
+        self.assertEqual(answer.first.report.journal, truekv.Journal(17, 23, 16))
 
     def test_scrub(self) -> None:
         damage: Any = {"seq": 7, "layer": 3, "kv": "k", "pos": 12, "expected": "0" * 16,

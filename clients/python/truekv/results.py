@@ -43,7 +43,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ServerInfo:
-    """server.info. `backend` is "cuda" or "cpu"."""
+    """server.info. `backend` is "cuda" or "cpu". `unhealthy_because` is None while `healthy`, or
+    where the daemon does not say it."""
 
     name: str
     version: str
@@ -54,6 +55,7 @@ class ServerInfo:
     limits: Limits
     uptime_s: float
     healthy: bool
+    unhealthy_because: str | None = None
 
     @classmethod
     def decode(cls, wire: Mapping[str, Any]) -> ServerInfo:
@@ -172,9 +174,20 @@ class Divergence:
 
 
 @dataclass(frozen=True, slots=True)
+class Journal:
+    """What the journal held before a check began: batches `oldest` to `newest`. `left` older ones
+    have left it since the daemon started: no verification reaches them any more."""
+
+    oldest: int = 0
+    newest: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyReport:
     """debug.verify. `skipped` counts what could not be checked, by reason: items that were "freed"
-    or "truncated", and batches that were "evicted" from the journal before."""
+    or "truncated", and batches that were "evicted" from the journal before. `journal` is how far
+    the check could reach; None where the daemon does not say it."""
 
     ok: bool
     batches_checked: int
@@ -184,26 +197,33 @@ class VerifyReport:
     duration_us: int
     skipped: dict[str, int] = field(default_factory=dict)
     divergences: tuple[Divergence, ...] = ()
+    journal: Journal | None = None
 
     @classmethod
     def decode(cls, wire: Mapping[str, Any]) -> VerifyReport:
         divergences = tuple(Divergence.decode(one) for one in wire["divergences"])
-        return pick(cls, wire, divergences=divergences)
+        reach = wire.get("journal")
+        return pick(cls, wire, divergences=divergences,
+                    journal=None if reach is None else pick(Journal, reach))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class LastReport:
-    """debug.last. `source` is "shadow" or "verify", `age_ms` the report's age."""
+    """debug.last. `source` is "shadow" or "verify", `age_ms` the report's age. `first` is the first
+    report that found something since the daemon started, where that is an earlier one."""
 
     report: VerifyReport
     source: str
     age_ms: int
+    first: LastReport | None = None
 
     @classmethod
     def decode(cls, wire: Mapping[str, Any]) -> LastReport | None:
         if wire.get("report") is None:
             return None
-        return pick(cls, wire, report=VerifyReport.decode(wire["report"]))
+        first = wire.get("first")
+        return pick(cls, wire, report=VerifyReport.decode(wire["report"]),
+                    first=None if first is None else cls.decode(first))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
