@@ -285,6 +285,40 @@ START_TEST(scrubs_wait_for_each_other)
 }
 END_TEST
 
+/* Goal: a scrub needs nothing of what requests may take, keeps no freed memory from the next
+ * sequence, and counts a sequence once. */
+START_TEST(a_scrub_stands_alone)
+{
+    uint64_t seqs[3] = {1, 1, 2};
+    struct tkv_error error;
+    create(1, 2, (uint64_t[2]){0});
+    append(2, seqs + 1, CAPACITY, 0, LAYERS);
+    struct tkv_staging *all = tkv_core_take_block(fx.core, fx.config.limits_staging_bytes, &error);
+    ck_assert_ptr_nonnull(all);
+    struct fx_op *x = scrub(3, seqs);
+    ck_assert(x->scrub.ok);
+    ck_assert_uint_eq(x->scrub.seqs_checked, 2);
+    ck_assert_uint_eq(x->scrub.checksums_checked, (uint64_t)2 * CAPACITY * LAYERS * 2);
+    fx_drop(x);
+    tkv_staging_unref(all);
+    fx_close(&fx);
+    /* room for one sequence, as the device hands memory out */
+    fx.config.memory_budget = fx.config.backend == TKV_BACKEND_CUDA ? 2 << 20 : 8 << 10;
+    fx_open(&fx);
+    for (int i = 0; i < 20; i++) {
+        ck_assert_int_eq(fx_do(&fx, fx_create(1, CAPACITY)), TKV_OK);
+        append(1, seqs, CAPACITY, 0, LAYERS);
+        x = fx_scrub(0, NULL);
+        fx_submit(&fx, x);
+        ck_assert_int_eq(fx_do(&fx, fx_free(1, seqs)), TKV_OK);
+        ck_assert_int_eq(fx_do(&fx, fx_create(1, CAPACITY)), TKV_OK);
+        ck_assert_int_eq(fx_do(&fx, fx_free(1, seqs)), TKV_OK);
+        fx_wait(&fx, x);
+        fx_drop(x);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("scrub");
@@ -300,6 +334,7 @@ int main(void)
     tcase_add_test(tc, the_background_keeps_its_rate);
     tcase_add_test(tc, what_cannot_be_scrubbed_is_refused);
     tcase_add_test(tc, scrubs_wait_for_each_other);
+    tcase_add_test(tc, a_scrub_stands_alone);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
 }

@@ -293,6 +293,38 @@ START_TEST(selftest_defaults)
 }
 END_TEST
 
+/* Goal: a second look at whole caches takes nothing out of a long list, and leaves no sequence out.
+ */
+START_TEST(long_lists_stay_long)
+{
+    enum { DEEP = 60, ITEMS = 8, ELEMENTS = DEEP * 2 * 4 };
+    uint64_t seqs[ITEMS];
+    uint32_t ones[ITEMS];
+    uint16_t rows[ITEMS * ELEMENTS];
+    fx_close(&fx);
+    fx.config.models[0] = (struct tkv_model){"deep", {DEEP, 1, 4, TKV_F16}, 16};
+    fx_open(&fx);
+    for (uint64_t i = 0; i < ITEMS; i++) {
+        seqs[i] = i;
+        ones[i] = 1;
+        ck_assert_int_eq(fx_do(&fx, fx_create(i, 0)), TKV_OK);
+    }
+    for (int step = 0; step < 2; step++) {
+        for (size_t i = 0; i < (size_t)ITEMS * ELEMENTS; i++)
+            rows[i] = random_bits();
+        if (step == 1) ck_assert_int_eq(fx_do(&fx, fx_inject("off_by_one", 1)), TKV_OK);
+        ck_assert_int_eq(fx_do(&fx, fx_append(&fx, ITEMS, seqs, ones, NULL, rows, sizeof rows)),
+                         TKV_OK);
+    }
+    struct fx_op *v = verify();
+    ck_assert_uint_eq(v->report.divergent_items, ITEMS);
+    ck_assert_uint_eq(v->report.n_divergences, (size_t)ITEMS * DEEP * 2);
+    for (size_t i = 0; i < v->report.n_divergences; i++)
+        ck_assert_int_eq(v->report.divergences[i].kind, TKV_KIND_WRONG_POSITION);
+    fx_drop(v);
+}
+END_TEST
+
 /* Goal: only where the configuration allows it. */
 START_TEST(injection_needs_permission)
 {
@@ -316,6 +348,7 @@ int main(void)
     tcase_add_test(tc, verification_keeps_order);
     tcase_add_test(tc, truncate_and_free_are_no_divergence);
     tcase_add_test(tc, scratch_is_bounded);
+    tcase_add_test(tc, long_lists_stay_long);
     tcase_add_test(tc, selftest_defaults);
     tcase_add_test(tc, injection_needs_permission);
     suite_add_tcase(s, tc);

@@ -1,0 +1,122 @@
+/* core_life.c - how a core comes and goes: its parts, in order. */
+#include <assert.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/core_impl.h"
+
+/* nine tenths of what is free, where the configuration does not say */
+static uint64_t budget_of(const struct tkv_core *core)
+{
+    uint64_t unused = core->device.memory_total - core->device.memory_used;
+    return core->config->memory_budget > 0 ? core->config->memory_budget : unused / 10 * 9;
+}
+
+/* A handle of its own for the checker, so that it never waits for the engine's queue. */
+static enum tkv_status open_checker(struct tkv_core *core, void (*wake)(void *arg), void *arg)
+{
+    struct tkv_device *dev;
+    enum tkv_status st = tkv_device_open(&dev, core->device.backend, core->device.ordinal, NULL);
+    if (st != TKV_OK) return st;
+    st = tkv_engine_open(&core->checker, dev, (struct tkv_engine_manner){.background = true}, wake,
+                         arg);
+    if (st != TKV_OK) tkv_device_close(dev);
+    return st;
+}
+
+static enum tkv_status open_parts(struct tkv_core *core, struct tkv_device *dev)
+{
+    const struct tkv_config *cfg = core->config;
+    enum tkv_status st = tkv_device_info(dev, &core->device);
+    if (st != TKV_OK) return st;
+    if (!tkv_memory_mapped(dev, 1, &core->granularity)) return TKV_EINTERNAL;
+    /* A verification under load holds a journal's worth of blocks beside the journal itself; they
+     * are kept for the next one, since allocating pinned memory takes milliseconds. */
+    st = tkv_staging_pool_open(&core->pool, core->device.backend, cfg->limits_staging_bytes,
+                               cfg->limits_staging_bytes / 4 + cfg->journal_bytes);
+    if (st != TKV_OK) return st;
+    st = tkv_sequences_open(&core->sequences, cfg->limits_max_sequences);
+    if (st != TKV_OK) return st;
+    tkv_leases_init(&core->leases);
+    tkv_journal_init(&core->journal, cfg->journal_bytes);
+    tkv_shadow_init(core);
+    tkv_scrub_init(core);
+    core->budget = budget_of(core);
+    tkv_stat_set(&core->stats.memory_budget_bytes, core->budget);
+    return TKV_OK;
+}
+
+/* Spinning takes a CPU from somebody: only where a GPU does the work and there are CPUs to spare.
+ */
+static uint32_t spin_us(const struct tkv_core *core)
+{
+    const long enough = 4;
+    bool worth =
+        core->device.backend == TKV_BACKEND_CUDA && sysconf(_SC_NPROCESSORS_ONLN) >= enough;
+    return worth ? core->config->batch_spin_us : 0;
+}
+
+enum tkv_status tkv_core_open(struct tkv_core **out, const struct tkv_config *config,
+                              struct tkv_device *dev, void (*wake)(void *arg), void *arg)
+{
+    enum tkv_status st = TKV_ENOMEM;
+    struct tkv_core *core = calloc(1, sizeof *core);
+    if (core == NULL) goto fail_dev;
+    core->config = config;
+    st = open_parts(core, dev);
+    if (st != TKV_OK) goto fail_parts;
+    st = open_checker(core, wake, arg);
+    if (st != TKV_OK) goto fail_parts;
+    core->spin_us = spin_us(core);
+    st = tkv_engine_open(&core->engine, dev, (struct tkv_engine_manner){.spin_us = core->spin_us},
+                         wake, arg);
+    if (st != TKV_OK) goto fail_checker;
+    *out = core;
+    return TKV_OK;
+fail_checker:
+    tkv_engine_close(core->checker);
+fail_parts:
+    tkv_sequences_close(core->sequences);
+    tkv_staging_pool_close(core->pool);
+    free(core);
+fail_dev:
+    tkv_device_close(dev);
+    return st;
+}
+
+static bool something_runs(const struct tkv_core *core)
+{
+    return core->caches_leaving > 0 || core->under_way > 0 || core->checker_busy ||
+           tkv_scrub_busy(core);
+}
+
+static void wait_for_all(struct tkv_core *core)
+{
+    while (something_runs(core)) {
+        tkv_core_poll(core);
+        struct timespec pause = {.tv_nsec = 200000};
+        if (something_runs(core)) nanosleep(&pause, NULL);
+    }
+}
+
+void tkv_core_close(struct tkv_core *core)
+{
+    struct tkv_sequence *seq;
+    if (core == NULL) return;
+    assert(core->waiting.head == NULL && core->gathering.head == NULL);
+    atomic_store(&core->stopping, true);
+    tkv_shadow_close(core);
+    for (size_t slot = 0; (seq = tkv_sequences_next(core->sequences, &slot)) != NULL;)
+        tkv_core_free_sequence(core, seq);
+    wait_for_all(core);
+    tkv_shadow_close(core);
+    tkv_engine_close(core->engine);
+    tkv_engine_close(core->checker);
+    tkv_scrub_close(core);
+    tkv_journal_close(&core->journal);
+    tkv_leases_close(&core->leases);
+    tkv_sequences_close(core->sequences);
+    tkv_staging_pool_close(core->pool);
+    free(core);
+}
