@@ -18,7 +18,7 @@ void histogram_clear(struct histogram *h)
 size_t histogram_bucket(uint64_t ns)
 {
     uint64_t value = (ns < HISTOGRAM_MAX_NS ? ns : HISTOGRAM_MAX_NS) / HISTOGRAM_UNIT_NS;
-    unsigned bits = 64 - (unsigned)__builtin_clzll(value | (2 * HISTOGRAM_HALF - 1));
+    unsigned bits = 64 - (unsigned)__builtin_clzll(value | ((uint64_t)2 * HISTOGRAM_HALF - 1));
     unsigned doublings = bits - 11; /* 2 * HALF - 1 has 11 bits */
     return (size_t)(value >> doublings) + (size_t)doublings * HISTOGRAM_HALF;
 }

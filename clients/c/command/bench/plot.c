@@ -98,18 +98,20 @@ static void put_curve_grid(FILE *to, const struct curve *c)
     static const char *const names[] = {"0 %",     "90 %",     "99 %",     "99.9 %",
                                         "99.99 %", "99.999 %", "99.9999 %"};
     char text[32];
-    double before = HEIGHT;
+    double before = HEIGHT, s = c->low;
     for (int i = 0; i <= (int)c->nines; i++) {
         double x = curve_x(c, i);
         put_grid(to, x, CURVE_TOP, x, CURVE_BOTTOM);
         put_text(to, i == (int)TAIL_MAX ? "end" : "mid", x, CURVE_BOTTOM + 18, names[i]);
     }
-    for (double s = c->low; s <= c->high * 1.001; s = round_125(s * 1.5, true)) {
+    while (s <= c->high * 1.001) {
         double y = curve_y(c, s);
         put_grid(to, LEFT, y, RIGHT, y);
-        if (before - y < TICK_ROOM) continue;
-        put_text(to, "end", LEFT - 8, y + 4, out_duration(s, text, sizeof text));
-        before = y;
+        if (before - y >= TICK_ROOM) {
+            put_text(to, "end", LEFT - 8, y + 4, out_duration(s, text, sizeof text));
+            before = y;
+        }
+        s = round_125(s * 1.5, true);
     }
 }
 
