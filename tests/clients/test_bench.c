@@ -7,6 +7,7 @@
 #include "clients/c/command/bench/message.h"
 #include "clients/c/command/bench/tell.h"
 #include "tests/support/check_main.h"
+#include "tests/support/failing_alloc.h"
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 #define HEAD(id, method) \
@@ -137,6 +138,33 @@ START_TEST(base64)
 }
 END_TEST
 
+/* Goal: whichever allocation fails, what is made once is not made, or is, and all of it is freed.
+ * Method: fail the first, the second, ... until none is reached; the sanitizer looks for leaks. */
+START_TEST(out_of_memory)
+{
+    for (int as_text = 0; as_text < 2; as_text++) {
+        struct bench_plan plan = plan_of(BENCH_APPEND);
+        bool reached = true, made = false;
+        plan.base64 = as_text == 1;
+        for (size_t nth = 1; reached; nth++) {
+            failing_alloc_arm(nth);
+            made = bench_messages_init(&m, &plan, seqs);
+            reached = failing_alloc_disarm();
+            ck_assert_int_eq(made, !reached);
+            done();
+        }
+        ck_assert(made);
+    }
+    struct bench_plan plan = plan_of(BENCH_APPEND);
+    ck_assert(bench_messages_init(&m, &plan, seqs));
+    failing_alloc_arm(1);
+    bench_message_build(&m, &out, 0, 0);
+    ck_assert(failing_alloc_disarm());
+    ck_assert_int_eq(tkv_buffer_status(&out.line), TKV_ENOMEM); /* the load looks there */
+    done();
+}
+END_TEST
+
 START_TEST(other_methods)
 {
     struct bench_plan plan = plan_of(BENCH_PING);
@@ -243,6 +271,7 @@ int main(void)
     tcase_add_test(tc, appends_with_all_options);
     tcase_add_test(tc, rows_differ);
     tcase_add_test(tc, base64);
+    tcase_add_test(tc, out_of_memory);
     tcase_add_test(tc, other_methods);
     tcase_add_test(tc, series_fold);
     tcase_add_test(tc, picture);

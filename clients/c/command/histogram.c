@@ -26,7 +26,7 @@ size_t histogram_bucket(uint64_t ns)
 uint64_t histogram_bucket_end_ns(size_t bucket)
 {
     assert(bucket < HISTOGRAM_BUCKETS);
-    uint64_t doublings = bucket < 2 * HISTOGRAM_HALF ? 0 : bucket / HISTOGRAM_HALF - 1;
+    uint64_t doublings = bucket < (size_t)2 * HISTOGRAM_HALF ? 0 : bucket / HISTOGRAM_HALF - 1;
     uint64_t value = bucket - doublings * HISTOGRAM_HALF;
     return ((value + 1) << doublings) * HISTOGRAM_UNIT_NS - 1;
 }
