@@ -1,7 +1,7 @@
 /* client_impl.h - what is inside a struct truekv; for the files of libtruekv alone.
  *
  * client.c   tickets: submit, wait, abandon        stream.c   bytes: send, receive, frame
- * connect.c  addresses                             error.c    why a call failed
+ * connect.c  addresses, see connect.h               error.c    why a call failed
  * methods.c  the protocol's methods, typed         results.c  their answers, typed */
 #ifndef TRUEKV_CLIENT_IMPL_H
 #define TRUEKV_CLIENT_IMPL_H
@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/buffer.h"
+#include "clients/c/connect.h"
 #include "clients/c/envelope.h"
 #include "clients/c/json_out.h"
 #include "clients/c/truekv.h"
@@ -119,16 +120,6 @@ enum truekv_status tkc_lose_json(struct truekv *kv, const char *text, size_t len
 
 /* The last call's error is that the connection was lost. Returns its status. */
 enum truekv_status tkc_fail_lost(struct truekv *kv);
-
-/* Fills an error found by the client. */
-enum truekv_status tkc_error_set(struct truekv_error *e, enum truekv_status status, int os_error,
-                                 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-
-/* ---- connect.c */
-
-/* A connected, non-blocking, close-on-exec socket. timeout_ms negative: no limit. */
-enum truekv_status tkc_connect(const char *address, int timeout_ms, int *fd,
-                               struct truekv_error *why);
 
 /* ---- results.c: kv->answer into C; EANSWER where it is not what the protocol says */
 

@@ -95,6 +95,18 @@ START_TEST(bad_command_lines)
         {"verify --last --batches 2", "--last shows a report as it is: --batches is for a new one"},
         {"verify --last --seqs 2", "--seqs is for a new one"},
         {"scrub --batches 2", "there is no option \"--batches\" here"},
+        {"bench --method pong", "--method is append, ping, read or create-free, not \"pong\""},
+        {"bench --source shm", "--source is payload or base64, not \"shm\""},
+        {"bench --method ping --items 2", "--items has no meaning for --method ping"},
+        {"bench --seconds 1 --requests 1", "say one of --seconds and --requests"},
+        {"bench --seconds 0", "--seconds must be more than 0"},
+        {"bench --verify --no-verify", "say one of --verify and --no-verify"},
+        {"bench --tokens 1,2", "--tokens takes one number here"},
+        {"bench --in-flight 4 --sequences 3", "--sequences must be a multiple of --items"},
+        {"bench --items 3 --sequences 4", "--sequences must be a multiple of --items"},
+        {"bench --clients 65536 --in-flight 16384", "at most 1048576 requests may be in flight"},
+        {"bench --items 4097", "--items is at most 4096"},
+        {"bench --plot -", "--plot takes the name of a file, not \"-\""},
         {"inject bit_flip --layer -1", "--layer takes a number such as 12, not \"-1\""},
     };
     for (size_t i = 0; i < COUNT(rows); i++)

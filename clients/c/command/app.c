@@ -177,12 +177,16 @@ static enum exit_code report_error(struct app *app, const struct truekv_error *e
     return code_of(e);
 }
 
-enum exit_code app_failed(struct app *app)
+enum exit_code app_failed_with(struct app *app, const struct truekv_error *e)
 {
-    const struct truekv_error *e = truekv_error(app->kv);
     enum exit_code code = report_error(app, e);
     if (!app_option(app, OPT_JSON)->given) hint_at(app, e);
     return code;
+}
+
+enum exit_code app_failed(struct app *app)
+{
+    return app_failed_with(app, truekv_error(app->kv));
 }
 
 enum exit_code app_usage(struct app *app, const char *fmt, ...)

@@ -68,6 +68,9 @@ enum exit_code app_usage(struct app *app, const char *fmt, ...)
 /* Says why the last call failed; with --json, prints the error object. */
 enum exit_code app_failed(struct app *app);
 
+/* The same of an error that came another way. */
+enum exit_code app_failed_with(struct app *app, const struct truekv_error *e);
+
 /* Whether --json was given; if so, the daemon's last answer has been printed. */
 bool app_printed_json(struct app *app);
 
@@ -94,6 +97,7 @@ enum exit_code cmd_verify(struct app *app);
 enum exit_code cmd_scrub(struct app *app);
 enum exit_code cmd_selftest(struct app *app);
 enum exit_code cmd_inject(struct app *app);
+enum exit_code cmd_bench(struct app *app);
 enum exit_code cmd_raw(struct app *app);
 enum exit_code cmd_help(struct app *app);
 

@@ -77,6 +77,23 @@ const struct command commands[] = {
      cmd_inject,
      OPTION(BATCHES) | OPTION(LAYER) | OPTION(KV_HEAD) | OPTION(LAST_ITEM) | OPTION(TOGETHER), 1, 1,
      QUICK},
+    {"bench", "", "measure how fast the daemon answers",
+     "Sends one kind of request over and over, and says how many a second were answered and how "
+     "long they took. Appends go to sequences of its own, which are gone when it ends, however it "
+     "ends; a sequence that is full is rolled back. At the end of appends the daemon verifies and "
+     "scrubs them: the run ends with 1 where a byte is wrong.\n"
+     "It is a closed loop: each place in flight sends its next request when the last one is "
+     "answered. Latencies are from there to the answer. While the daemon stands still, only as "
+     "many requests wait as are in flight, so the tail looks better than clients of a fixed rate "
+     "would see it (coordinated omission): compare runs of the same kind, and look at max.\n"
+     "Ctrl-C ends the run early and reports what there is.",
+     cmd_bench,
+     OPTION(METHOD) | OPTION(CLIENTS) | OPTION(IN_FLIGHT) | OPTION(ITEMS) | OPTION(TOKENS) |
+         OPTION(LAYERS) | OPTION(N_LAYERS) | OPTION(DTYPE) | OPTION(MODEL) | OPTION(CAPACITY) |
+         OPTION(SEQUENCES) | OPTION(SOURCE) | OPTION(WITH_POS) | OPTION(SECONDS) |
+         OPTION(REQUESTS) | OPTION(WARMUP) | OPTION(IDLE) | OPTION(INTERVAL_MS) | OPTION(PLOT) |
+         OPTION(VERIFY) | OPTION(NO_VERIFY),
+     0, 0, SLOW},
     {"raw", "LINE", "send a line of JSON as it is, print the answer",
      "--data adds a payload: the line must say how long it is (\"payload\": N).", cmd_raw,
      OPTION(DATA) | OPTION(OUT), 1, 1, QUICK},

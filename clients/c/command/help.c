@@ -22,6 +22,11 @@ static const struct {
     {OPT_BATCHES, "inject", "N", "break the next N batches (default 1)"},
     {OPT_LIMIT, "list", "N", "at most N sequences"},
     {OPT_DATA, "raw", "FILE", "the payload to send; - is standard input"},
+    {OPT_ITEMS, "bench", "M", "sequences in one append (default 1)"},
+    {OPT_TOKENS, "bench", "N", "tokens of each of them (default 1)"},
+    {OPT_N_LAYERS, "bench", "N", "the first N layers (default: all)"},
+    {OPT_DTYPE, "bench", "DTYPE", "of the data: f16, bf16 or f32 (default: the cache's own)"},
+    {OPT_CAPACITY, "bench", "TOKENS", "of a sequence (default: what fits 256 MiB together)"},
     {OPT_OUT, "raw", "FILE", "write the answer's payload there; - is standard output"},
 };
 

@@ -1,5 +1,4 @@
-/* options.h - every option of every command, in one list; each command says which of them it takes.
- */
+/* options.h - every option of every command, in one list; each command says which it takes. */
 #ifndef TRUEKV_COMMAND_OPTIONS_H
 #define TRUEKV_COMMAND_OPTIONS_H
 
@@ -61,7 +60,21 @@ enum option_kind {
     X(LAYER, "layer", 0, UINT, "N", "break this layer only (default: all)")                       \
     X(KV_HEAD, "kv-head", 0, UINT, "N", "break this K/V head only (default: all)")                \
     X(LAST_ITEM, "last-item", 0, FLAG, "", "break the last item of a batch only")                 \
-    X(TOGETHER, "together", 0, FLAG, "", "hit the same batches as the fault armed before it")
+    X(TOGETHER, "together", 0, FLAG, "", "hit the same batches as the fault armed before it")     \
+    X(METHOD, "method", 0, TEXT, "NAME", "append (default), ping, read or create-free")           \
+    X(CLIENTS, "clients", 0, COUNT, "N", "connections (default 1)")                               \
+    X(IN_FLIGHT, "in-flight", 0, COUNT, "N", "requests at once, each connection (default 1)")     \
+    X(SEQUENCES, "sequences", 0, COUNT, "N", "to rotate over (default: one for each in flight)")  \
+    X(SOURCE, "source", 0, TEXT, "KIND", "the data as payload (default) or base64")               \
+    X(WITH_POS, "pos", 0, FLAG, "", "say in each append where its tokens go")                     \
+    X(SECONDS, "seconds", 0, SECONDS, "S", "how long to measure (default 5)")                     \
+    X(REQUESTS, "requests", 0, COUNT, "N", "measure N requests, in place of --seconds")           \
+    X(WARMUP, "warmup", 0, SECONDS, "S", "not measured (default 1; 0 with --requests)")           \
+    X(IDLE, "idle-connections", 0, COUNT, "N", "as many more that say nothing")                   \
+    X(INTERVAL_MS, "interval-ms", 0, COUNT, "MS", "between two lines of progress (default 1000)") \
+    X(PLOT, "plot", 0, TEXT, "FILE", "draw latencies and throughput (SVG), too")                  \
+    X(VERIFY, "verify", 0, FLAG, "", "verify and scrub at the end (append does so anyway)")       \
+    X(NO_VERIFY, "no-verify", 0, FLAG, "", "do not: the journal may be long")
 
 enum option_id {
 #define X(id, name, letter, kind, placeholder, help) OPT_##id,
