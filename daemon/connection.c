@@ -321,7 +321,9 @@ void tkv_connection_settle(struct tkv_connection *conn)
         else if (conn->state == TKV_CONNECTION_LOST)
             linger(conn);
     }
-    if (conn->state != TKV_CONNECTION_CLOSED) update_reading(conn);
+    if (conn->state == TKV_CONNECTION_CLOSED) return;
+    update_reading(conn);
+    if (conn->n_calls == 0) tkv_frame_rest(&conn->frame);
 }
 
 /* --- the beginning ---------------------------------------------------------------------------- */

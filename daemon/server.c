@@ -115,6 +115,7 @@ static void on_idle(uv_idle_t *idle)
 
 void tkv_server_kick(struct tkv_server *server)
 {
+    if (server->turn_follows) return;
     uv_idle_start(&server->kick, on_idle);
 }
 
@@ -129,9 +130,17 @@ static void settle_all(struct tkv_server *server)
     }
 }
 
+/* From here on the loop looks at sockets; a turn follows whatever comes. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct tkv_server *server = prepare->data;
+    server->turn_follows = true;
+}
+
 static void on_turn(uv_check_t *check)
 {
     struct tkv_server *server = check->data;
+    server->turn_follows = false;
     uv_idle_stop(&server->kick);
     if (tkv_core_spins(server->core)) tkv_core_poll(server->core);
     tkv_core_turn(server->core);
@@ -212,6 +221,7 @@ static enum tkv_status init_handles(struct tkv_server *server)
 {
     uv_loop_t *loop = &server->loop;
     int rc = uv_async_init(loop, &server->wake, on_wake);
+    if (rc == 0) rc = uv_prepare_init(loop, &server->before);
     if (rc == 0) rc = uv_check_init(loop, &server->after);
     if (rc == 0) rc = uv_idle_init(loop, &server->kick);
     if (rc == 0) rc = uv_timer_init(loop, &server->tick);
@@ -220,6 +230,7 @@ static enum tkv_status init_handles(struct tkv_server *server)
     if (rc == 0) rc = uv_signal_init(loop, &server->signals[0]);
     if (rc == 0) rc = uv_signal_init(loop, &server->signals[1]);
     if (rc == 0) rc = tkv_alarm_init(&server->alarm, loop, on_alarm) == TKV_OK ? 0 : UV_EMFILE;
+    server->before.data = server;
     server->wake.data = server->after.data = server->tick.data = server;
     server->health.data = server;
     server->signals[0].data = server->signals[1].data = server;
@@ -253,6 +264,7 @@ static void start_handles(struct tkv_server *server)
 {
     uint64_t us = tkv_notify_watchdog_us(), health_ms = server->config->limits_device_ms / 4 + 1;
     if (health_ms > HEALTH_MS) health_ms = HEALTH_MS;
+    uv_prepare_start(&server->before, on_prepare);
     uv_check_start(&server->after, on_turn);
     uv_signal_start(&server->signals[0], on_signal, SIGTERM);
     uv_signal_start(&server->signals[1], on_signal, SIGINT);

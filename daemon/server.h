@@ -55,6 +55,8 @@ struct tkv_server {
     uint64_t started_us;
 
     uv_async_t wake;        /* the core has something for us */
+    uv_prepare_t before;    /* sockets are looked at next */
+    bool turn_follows;      /* they are: a turn comes by itself */
     uv_check_t after;       /* a turn, after all that arrived */
     uv_idle_t kick;         /* a turn is wanted though nothing arrives */
     uv_signal_t signals[2]; /* SIGTERM, SIGINT */

@@ -4,23 +4,25 @@
 #include <string.h>
 
 enum {
-    ROOM_MIN = 16 * 1024, /* a read is offered at least this much */
-    IDLE_CAP = 64 * 1024  /* an empty buffer above this is given back */
+    ROOM_MIN = 16 * 1024,  /* a read is offered at least this much, */
+    ROOM_MAX = 128 * 1024, /* and up to this where reads come full of small messages */
+    LINES_MANY = 3
 };
 
 void tkv_frame_init(struct tkv_frame *f, size_t line_max)
 {
     assert(line_max > 0);
     *f = (struct tkv_frame){.line_max = line_max};
+    f->room = ROOM_MIN;
     /* A line, its \r\n, and one more read behind it. */
-    size_t max = line_max < SIZE_MAX / 2 ? line_max + 2 + ROOM_MIN : SIZE_MAX / 2;
+    size_t max = line_max < SIZE_MAX / 2 ? line_max + 2 + ROOM_MAX : SIZE_MAX / 2;
     tkv_buffer_init(&f->in, max);
 }
 
 void tkv_frame_close(struct tkv_frame *f)
 {
     tkv_buffer_close(&f->in);
-    *f = (struct tkv_frame){.line_max = f->line_max, .in = f->in};
+    *f = (struct tkv_frame){.line_max = f->line_max, .room = ROOM_MIN, .in = f->in};
 }
 
 /* True while bytes of the stream go straight into the payload's own memory. */
@@ -35,7 +37,7 @@ static void compact(struct tkv_frame *f)
     tkv_buffer_consume(&f->in, f->taken);
     f->scanned = f->scanned > f->taken ? f->scanned - f->taken : 0;
     f->taken = 0;
-    if (f->in.len == 0 && f->in.cap > IDLE_CAP) tkv_buffer_close(&f->in);
+    if (f->in.len == 0 && f->in.cap > 2 * ROOM_MAX) tkv_buffer_close(&f->in);
 }
 
 enum tkv_status tkv_frame_space(struct tkv_frame *f, void **to, size_t *room)
@@ -47,10 +49,19 @@ enum tkv_status tkv_frame_space(struct tkv_frame *f, void **to, size_t *room)
         return TKV_OK;
     }
     compact(f);
-    if (tkv_buffer_reserve(&f->in, ROOM_MIN) == NULL) return TKV_ENOMEM;
+    if (tkv_buffer_reserve(&f->in, f->room) == NULL) return TKV_ENOMEM;
     *to = f->in.data + f->in.len;
     *room = f->in.cap - f->in.len;
     return TKV_OK;
+}
+
+/* Many small messages are read many at a time; a large payload should not be read into the buffer
+ * first. */
+static void adapt(struct tkv_frame *f, bool full)
+{
+    if (full && f->lines >= LINES_MANY && f->room < ROOM_MAX) f->room *= 2;
+    if (f->lines < LINES_MANY && f->room > ROOM_MIN) f->room /= 2;
+    f->lines = 0;
 }
 
 void tkv_frame_filled(struct tkv_frame *f, size_t n)
@@ -63,6 +74,7 @@ void tkv_frame_filled(struct tkv_frame *f, size_t n)
         return;
     }
     assert(n <= f->in.cap - f->in.len);
+    adapt(f, n == f->in.cap - f->in.len);
     f->in.len += n;
 }
 
@@ -119,6 +131,7 @@ enum tkv_frame_event tkv_frame_next(struct tkv_frame *f, const char **line, size
         if (n == 0) continue;
         *line = (const char *)start;
         *len = n;
+        f->lines++;
         return TKV_FRAME_LINE;
     }
 }
@@ -130,6 +143,14 @@ void tkv_frame_expect(struct tkv_frame *f, void *to, uint64_t n)
     f->in_payload = true;
     f->payload = to;
     f->payload_left = n;
+}
+
+void tkv_frame_rest(struct tkv_frame *f)
+{
+    if (f->taken == f->in.len && f->room == ROOM_MIN) {
+        f->in.len = f->taken = f->scanned = 0;
+        tkv_buffer_close(&f->in);
+    }
 }
 
 void tkv_frame_discard(struct tkv_frame *f)

@@ -32,6 +32,8 @@ struct tkv_frame {
     struct tkv_buffer in; /* bytes read and not yet taken */
     size_t taken;         /* bytes of `in` already handed out */
     size_t scanned;       /* bytes of `in` known to hold no newline */
+    size_t room;          /* what the next read is offered */
+    uint32_t lines;       /* of the last read */
     size_t line_max;
     uint8_t *payload;      /* where the payload goes; NULL: thrown away */
     uint64_t payload_left; /* bytes of it still to come */
@@ -58,5 +60,8 @@ void tkv_frame_expect(struct tkv_frame *f, void *to, uint64_t n);
 
 /* The rest of the payload under way is thrown away: its memory is the caller's again. */
 void tkv_frame_discard(struct tkv_frame *f);
+
+/* Nobody talks for now: memory that holds nothing is given back. */
+void tkv_frame_rest(struct tkv_frame *f);
 
 #endif
