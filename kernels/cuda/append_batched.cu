@@ -11,9 +11,12 @@
  * Because a unit is just what a checksum is over, its warp adds that up on the way, from the source
  * packs in its registers: no atomics, no second read.
  *
- * Items reach the kernel as its parameter (copied by the launch itself) up to 512 of them, and
- * through a table of their own beyond. A batch whose items are all of the cache's dtype and aligned
- * for 16 bytes, which is what serving brings, has a kernel without the other cases' registers. */
+ * Items reach the kernel as its parameter, copied by the launch itself, as far as they fit. What
+ * serving brings has a kernel of its own: items of the cache's dtype, aligned for 16 bytes, alike
+ * in tokens, layers and capacity, so that 20 bytes say all about one (on an H100 a launch with 29
+ * KB of parameters takes twice as long as one with 4 KB, and filling them in takes longer still).
+ * Any other batch goes through the general kernel, and a table where there are more than 512 items.
+ */
 #include <string.h>
 
 #include "kernels/checksum.h"
@@ -53,6 +56,16 @@ struct batch_table {
     struct batch_head head;
     const struct batch_item *items;
 };
+
+/* Items that differ in where they come from, where they go, and the position. */
+template <int N> struct batch_alike {
+    struct batch_head head;
+    struct batch_item item; /* what all have in common; sums: NULL, or those of a cache at 0 */
+    void *caches[N];
+    const void *rows[N];
+    uint32_t pos[N];
+};
+static_assert(sizeof(struct batch_alike<1536>) <= 32764, "fits the parameter space");
 
 __host__ __device__ static bool guard(const struct tkv_geometry &g, const struct batch_item &it)
 {
@@ -272,37 +285,61 @@ template <class Batch> __device__ static uint32_t item_of_block(const Batch &b)
     return low;
 }
 
+/* Moves unit n of an item, and leaves its checksum where that is wanted. */
+template <bool Alike, bool Summed>
+__device__ static void carry(const struct batch_head &b, const struct batch_item &it,
+                             const void *rows, void *cache, uint64_t *sums, uint32_t pos,
+                             uint64_t n)
+{
+    const struct tkv_geometry &g = b.geom;
+    uint32_t plane = it.tokens == 1 ? (uint32_t)n : (uint32_t)(n / it.tokens);
+    uint32_t token = it.tokens == 1 ? 0 : (uint32_t)(n % it.tokens);
+    size_t first_plane = (size_t)it.layer_begin * TKV_KV + plane;
+    size_t size = Alike || it.rows_dtype != TKV_F32 ? sizeof(uint16_t) : sizeof(uint32_t);
+    struct unit u;
+    u.src = (const char *)rows +
+            tkv_row_offset(&g, it.tokens, (size_t)plane * g.n_kv_heads, token) * size;
+    u.dst = (uint16_t *)cache +
+            tkv_row_offset(&g, it.capacity, first_plane * g.n_kv_heads, (size_t)pos + token);
+    u.src_step = tkv_row_offset(&g, it.tokens, 1, 0) * size;
+    u.dst_step = tkv_row_offset(&g, it.capacity, 1, 0);
+    uint64_t sum = Alike ? move_unit<same_type, true, Summed>(b, u) : move_typed<Summed>(b, it, u);
+    if (!Summed || sums == NULL) return;
+    sum = TKV_CHECKSUM_SEED + warp_sum(sum);
+    if (threadIdx.x % 32 == 0) sums[tkv_sum_offset(&g, (size_t)pos + token, 0, first_plane)] = sum;
+}
+
 /* Grid: the items' units one after the other, WARPS to a block. An item that the guard refuses has
- * one block. Plain: every item is of the cache's dtype, and wide. */
-template <class Batch, bool Plain, bool Summed>
+ * one block. */
+template <class Batch>
 __global__ static void __launch_bounds__(THREADS)
     append_batched_kernel(const __grid_constant__ Batch b)
 {
-    const struct tkv_geometry &g = b.head.geom;
     const struct batch_item &it = b.items[item_of_block(b)];
-    if (!guard(g, it)) {
+    if (!guard(b.head.geom, it)) {
         if (threadIdx.x == 0) *b.head.refused = 1;
         return;
     }
     uint64_t n = (uint64_t)(blockIdx.x - it.first_block) * WARPS + threadIdx.x / 32;
-    if (n >= units_of(it)) return;
-    uint32_t plane = it.tokens == 1 ? (uint32_t)n : (uint32_t)(n / it.tokens);
-    uint32_t token = it.tokens == 1 ? 0 : (uint32_t)(n % it.tokens);
-    size_t first_plane = (size_t)it.layer_begin * TKV_KV + plane;
-    size_t size = Plain || it.rows_dtype != TKV_F32 ? sizeof(uint16_t) : sizeof(uint32_t);
-    struct unit u;
-    u.src = (const char *)it.rows +
-            tkv_row_offset(&g, it.tokens, (size_t)plane * g.n_kv_heads, token) * size;
-    u.dst = (uint16_t *)it.cache +
-            tkv_row_offset(&g, it.capacity, first_plane * g.n_kv_heads, (size_t)it.pos + token);
-    u.src_step = tkv_row_offset(&g, it.tokens, 1, 0) * size;
-    u.dst_step = tkv_row_offset(&g, it.capacity, 1, 0);
-    uint64_t sum =
-        Plain ? move_unit<same_type, true, Summed>(b.head, u) : move_typed<Summed>(b.head, it, u);
-    if (!Summed || it.sums == NULL) return;
-    sum = TKV_CHECKSUM_SEED + warp_sum(sum);
-    if (threadIdx.x % 32 == 0)
-        it.sums[tkv_sum_offset(&g, (size_t)it.pos + token, 0, first_plane)] = sum;
+    if (n < units_of(it)) carry<false, true>(b.head, it, it.rows, it.cache, it.sums, it.pos, n);
+}
+
+/* Grid: as above; every item has blocks_each blocks. */
+template <int N, bool Summed>
+__global__ static void __launch_bounds__(THREADS)
+    append_alike_kernel(const __grid_constant__ struct batch_alike<N> b)
+{
+    uint32_t i = blockIdx.x / b.head.blocks_each, pos = b.pos[i];
+    uint32_t n = (blockIdx.x - i * b.head.blocks_each) * WARPS + threadIdx.x / 32;
+    void *cache = b.caches[i];
+    const void *rows = b.rows[i];
+    const struct batch_item &it = b.item;
+    if (cache == NULL || rows == NULL || pos > it.capacity || it.tokens > it.capacity - pos) {
+        if (threadIdx.x == 0) *b.head.refused = 1;
+        return;
+    }
+    uint64_t *sums = (uint64_t *)((char *)cache + (uintptr_t)it.sums);
+    if (n < units_of(it)) carry<true, Summed>(b.head, it, rows, cache, sums, pos, n);
 }
 
 /* --- host ------------------------------------------------------------------------------------- */
@@ -330,18 +367,12 @@ static struct batch_item describe(const struct tkv_geometry *g, const struct tkv
     return out;
 }
 
-struct plan {
-    uint32_t blocks; /* 0: too many for a grid */
-    bool plain, summed;
-};
-
-/* Fills out[0 .. n-1] and the head. */
-static struct plan make_plan(struct batch_head *head, struct batch_item *out,
-                             const struct tkv_append_item *items)
+/* Fills out[0 .. n-1] and the head; the grid's blocks, or 0 where they are too many for a grid. */
+static uint32_t plan(struct batch_head *head, struct batch_item *out,
+                     const struct tkv_append_item *items)
 {
     uint64_t total = 0, each = 0;
     bool uniform = true;
-    struct plan plan = {0, true, false};
     for (uint32_t i = 0; i < head->n; i++) {
         out[i] = describe(&head->geom, &items[i]);
         out[i].first_block = (uint32_t)total;
@@ -349,30 +380,18 @@ static struct plan make_plan(struct batch_head *head, struct batch_item *out,
         uint64_t blocks = units == 0 ? 1 : (units - 1) / WARPS + 1;
         if (i == 0) each = blocks;
         uniform = uniform && blocks == each;
-        plan.plain = plan.plain && out[i].wide && out[i].rows_dtype == head->geom.dtype;
-        plan.summed = plan.summed || out[i].sums != NULL;
         total += blocks;
-        if (total > INT32_MAX) return plan;
+        if (total > INT32_MAX) return 0;
     }
     head->blocks_each = uniform ? (uint32_t)each : 0;
-    plan.blocks = (uint32_t)total;
-    return plan;
-}
-
-template <class Batch, bool Plain, bool Summed>
-static enum tkv_status start(struct tkv_cuda_device *cuda, const Batch &batch, uint32_t blocks)
-{
-    append_batched_kernel<Batch, Plain, Summed><<<blocks, THREADS, 0, cuda->stream>>>(batch);
-    return tkv_cuda_launched(cuda, "append_batched_kernel");
+    return (uint32_t)total;
 }
 
 template <class Batch>
-static enum tkv_status launch(struct tkv_cuda_device *cuda, const Batch &batch,
-                              const struct plan &plan)
+static enum tkv_status launch(struct tkv_cuda_device *cuda, const Batch &batch, uint32_t blocks)
 {
-    if (!plan.plain) return start<Batch, false, true>(cuda, batch, plan.blocks);
-    return plan.summed ? start<Batch, true, true>(cuda, batch, plan.blocks)
-                       : start<Batch, true, false>(cuda, batch, plan.blocks);
+    append_batched_kernel<<<blocks, THREADS, 0, cuda->stream>>>(batch);
+    return tkv_cuda_launched(cuda, "append_batched_kernel");
 }
 
 template <int N>
@@ -381,8 +400,8 @@ static enum tkv_status launch_inline(struct tkv_cuda_device *cuda, const struct 
 {
     struct batch_inline<N> batch;
     batch.head = *head;
-    struct plan plan = make_plan(&batch.head, batch.items, items);
-    return plan.blocks == 0 ? TKV_EINVAL : launch(cuda, batch, plan);
+    uint32_t blocks = plan(&batch.head, batch.items, items);
+    return blocks == 0 ? TKV_EINVAL : launch(cuda, batch, blocks);
 }
 
 static enum tkv_status launch_table(struct tkv_cuda_device *cuda, const struct batch_head *head,
@@ -394,12 +413,72 @@ static enum tkv_status launch_table(struct tkv_cuda_device *cuda, const struct b
     if (st != TKV_OK) return st;
     batch.head = *head;
     batch.items = (const struct batch_item *)table->device;
-    struct plan plan = make_plan(&batch.head, (struct batch_item *)table->host, items);
-    if (plan.blocks == 0) return TKV_EINVAL;
+    uint32_t blocks = plan(&batch.head, (struct batch_item *)table->host, items);
+    if (blocks == 0) return TKV_EINVAL;
     st = tkv_cuda_table_send(cuda, table, head->n * sizeof batch.items[0]);
-    if (st == TKV_OK) st = launch(cuda, batch, plan);
+    if (st == TKV_OK) st = launch(cuda, batch, blocks);
     busy = tkv_cuda_table_busy(cuda, table);
     return st != TKV_OK ? st : busy;
+}
+
+static enum tkv_status launch_general(struct tkv_cuda_device *cuda, const struct batch_head *head,
+                                      const struct tkv_append_item *items)
+{
+    if (head->n <= 64) return launch_inline<64>(cuda, head, items);
+    if (head->n <= 512) return launch_inline<512>(cuda, head, items);
+    return launch_table(cuda, head, items);
+}
+
+/* --- host: items that are alike --------------------------------------------------------------- */
+
+/* Where checksums lie, seen from the cache; 0: there are none. */
+static uintptr_t sums_at(const struct tkv_append_item *it)
+{
+    return it->sums == NULL ? 0 : (uintptr_t)it->sums - (uintptr_t)it->cache;
+}
+
+static bool is_alike(const struct tkv_append_item *a, const struct tkv_append_item *b)
+{
+    return a->tokens == b->tokens && a->capacity == b->capacity &&
+           a->layer_begin == b->layer_begin && a->layer_end == b->layer_end &&
+           a->rows_dtype == b->rows_dtype && sums_at(a) == sums_at(b);
+}
+
+/* Blocks of one item where the batch is one for append_alike_kernel; else 0. */
+static uint32_t alike_blocks(const struct tkv_geometry *g, const struct tkv_append_item *items,
+                             uint32_t n)
+{
+    struct batch_item first = describe(g, &items[0]);
+    uintptr_t addresses = 0;
+    uint64_t units = guard(*g, first) ? units_of(first) : 0;
+    if (units == 0 || units / WARPS >= INT32_MAX / n || first.rows_dtype != g->dtype) return 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!is_alike(&items[0], &items[i])) return 0;
+        addresses |= (uintptr_t)items[i].cache | (uintptr_t)items[i].rows;
+    }
+    if (g->head_dim % PACK != 0 || addresses % 16 != 0) return 0;
+    return (uint32_t)((units - 1) / WARPS + 1);
+}
+
+template <int N>
+static enum tkv_status launch_alike(struct tkv_cuda_device *cuda, const struct batch_head *head,
+                                    const struct tkv_append_item *items)
+{
+    struct batch_alike<N> batch;
+    uint32_t blocks = head->blocks_each * head->n;
+    batch.head = *head;
+    batch.item = describe(&head->geom, &items[0]);
+    batch.item.sums = (uint64_t *)sums_at(&items[0]);
+    for (uint32_t i = 0; i < head->n; i++) {
+        batch.caches[i] = items[i].cache;
+        batch.rows[i] = items[i].rows;
+        batch.pos[i] = items[i].pos;
+    }
+    if (items[0].sums != NULL)
+        append_alike_kernel<N, true><<<blocks, THREADS, 0, cuda->stream>>>(batch);
+    else
+        append_alike_kernel<N, false><<<blocks, THREADS, 0, cuda->stream>>>(batch);
+    return tkv_cuda_launched(cuda, "append_alike_kernel");
 }
 
 enum tkv_status tkv_cuda_append_batched(struct tkv_device *dev, const struct tkv_geometry *geom,
@@ -409,8 +488,10 @@ enum tkv_status tkv_cuda_append_batched(struct tkv_device *dev, const struct tkv
     struct batch_head head = {*geom, n, 0, (geom->head_dim - 1) / PACK + 1, cuda->refused};
     enum tkv_status st = tkv_cuda_enter(cuda);
     if (st != TKV_OK) return st;
-    if (n <= 8) return launch_inline<8>(cuda, &head, items);
-    if (n <= 64) return launch_inline<64>(cuda, &head, items);
-    if (n <= 512) return launch_inline<512>(cuda, &head, items);
-    return launch_table(cuda, &head, items);
+    head.blocks_each = alike_blocks(geom, items, n);
+    if (head.blocks_each == 0 || n > 1536) return launch_general(cuda, &head, items);
+    if (n <= 8) return launch_alike<8>(cuda, &head, items);
+    if (n <= 64) return launch_alike<64>(cuda, &head, items);
+    if (n <= 512) return launch_alike<512>(cuda, &head, items);
+    return launch_alike<1536>(cuda, &head, items);
 }
