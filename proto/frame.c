@@ -37,7 +37,7 @@ static void compact(struct tkv_frame *f)
     tkv_buffer_consume(&f->in, f->taken);
     f->scanned = f->scanned > f->taken ? f->scanned - f->taken : 0;
     f->taken = 0;
-    if (f->in.len == 0 && f->in.cap > 2 * ROOM_MAX) tkv_buffer_close(&f->in);
+    if (f->in.len == 0 && f->in.cap / 2 > ROOM_MAX) tkv_buffer_close(&f->in);
 }
 
 enum tkv_status tkv_frame_space(struct tkv_frame *f, void **to, size_t *room)
