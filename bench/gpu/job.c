@@ -86,15 +86,11 @@ static void fill_rows(struct job *j)
 
 static void open_caches(struct job *j)
 {
-    size_t all;
-    j->sums_each = tkv_sum_offset(&j->geom, j->capacity, 0, 0);
+    size_t sums = tkv_sum_offset(&j->geom, j->capacity, 0, 0) * sizeof(uint64_t);
     if (!tkv_cache_bytes(&j->geom, j->capacity, &j->cache_bytes)) bench_die("sizes overflow");
-    all = j->cache_bytes * j->shape.m;
-    j->caches = scratch(j->run, all);
-    j->others = scratch(j->run, all);
-    all = j->sums_each * j->shape.m * sizeof *j->sums;
-    j->sums = scratch(j->run, all);
-    j->other_sums = scratch(j->run, all);
+    j->pitch = aligned_up(j->cache_bytes + sums);
+    j->caches = scratch(j->run, j->pitch * j->shape.m);
+    j->others = scratch(j->run, j->pitch * j->shape.m);
     for (uint32_t i = 0; i < j->shape.m; i++)
         j->items[i].capacity = j->capacity;
 }
@@ -125,8 +121,6 @@ void job_close(struct job *j)
     struct tkv_device *dev = j->run->dev;
     bench_sync(j->run);
     tkv_scratch_free(dev, j->pinned ? j->scratch : j->rows);
-    tkv_scratch_free(dev, j->other_sums);
-    tkv_scratch_free(dev, j->sums);
     tkv_scratch_free(dev, j->others);
     tkv_scratch_free(dev, j->caches);
     free(j->rows_at);
@@ -140,15 +134,20 @@ char *job_rows(const struct job *j, uint32_t step)
     return j->rows + step % j->sets * j->set_bytes;
 }
 
+static uint64_t *sums_of(const struct job *j, void *cache)
+{
+    return (uint64_t *)((char *)cache + j->cache_bytes);
+}
+
 void job_aim(struct job *j, uint32_t step, const char *rows, bool summed)
 {
     uint32_t pos = step % j->slots * j->shape.tokens;
     for (uint32_t i = 0; i < j->shape.m; i++) {
         struct tkv_append_item *it = &j->items[i];
-        it->cache = j->caches + i * j->cache_bytes;
+        it->cache = j->caches + i * j->pitch;
         it->rows = rows + j->rows_at[i];
         it->pos = pos;
-        it->sums = summed ? j->sums + i * j->sums_each : NULL;
+        it->sums = summed ? sums_of(j, it->cache) : NULL;
     }
 }
 
@@ -169,7 +168,7 @@ static void step_summed(void *self, uint32_t step)
 /* Where a step's copy goes: as many places as there are positions, if they fit. */
 static char *copy_target(const struct job *j, uint32_t step)
 {
-    size_t each = aligned_up(j->moved / 2), all = j->cache_bytes * j->shape.m;
+    size_t each = aligned_up(j->moved / 2), all = j->pitch * j->shape.m;
     return j->others + step % at_most(all / each, CYCLE) * each;
 }
 
@@ -219,26 +218,24 @@ static void expect_step(struct job *j, uint32_t step)
                                            .first = it.pos,
                                            .tokens = it.tokens,
                                            .layers = it.layer_end};
-        it.cache = j->others + i * j->cache_bytes;
+        it.cache = j->others + i * j->pitch;
         range.block = it.cache;
-        uint64_t *sums = j->other_sums + i * j->sums_each + tkv_sum_offset(&j->geom, it.pos, 0, 0);
+        uint64_t *sums = sums_of(j, it.cache) + tkv_sum_offset(&j->geom, it.pos, 0, 0);
         bench_check(tkv_append_each(dev, &j->geom, &it), "reference");
         bench_check(tkv_checksums(dev, &j->geom, &range, sums, tkv_sums_each(&j->geom)), "sums");
     }
 }
 
-static void clear(struct job *j, char *caches, uint64_t *sums)
+static void clear(struct job *j, char *caches)
 {
-    size_t bytes = j->sums_each * j->shape.m * sizeof *sums;
-    bench_check(tkv_device_fill(j->run->dev, caches, 0, j->cache_bytes * j->shape.m), "fill");
-    bench_check(tkv_device_fill(j->run->dev, sums, 0, bytes), "fill");
+    bench_check(tkv_device_fill(j->run->dev, caches, 0, j->pitch * j->shape.m), "fill");
 }
 
 void job_expect(struct job *j)
 {
     uint32_t steps[VERIFIED];
     verified_steps(j, steps);
-    clear(j, j->others, j->other_sums);
+    clear(j, j->others);
     for (int i = 0; i < VERIFIED; i++)
         expect_step(j, steps[i]);
     bench_sync(j->run);
@@ -259,19 +256,19 @@ void job_verify(struct job *j, const struct way *way, bool summed, const char *w
     uint32_t steps[VERIFIED];
     if (way->step == NULL) return;
     verified_steps(j, steps);
-    clear(j, j->caches, j->sums);
+    clear(j, j->caches);
     bench_sync(j->run); /* a programmatic launch might not wait for it */
     for (int i = 0; i < VERIFIED; i++)
         way->step(way->self, steps[i]);
     bench_sync(j->run);
-    must_equal(j, j->caches, j->others, j->cache_bytes * j->shape.m, what);
-    if (!summed) return;
-    must_equal(j, j->sums, j->other_sums, j->sums_each * j->shape.m * sizeof *j->sums, what);
+    size_t compared = summed ? j->pitch : j->cache_bytes;
+    for (uint32_t i = 0; i < j->shape.m; i++)
+        must_equal(j, j->caches + i * j->pitch, j->others + i * j->pitch, compared, what);
 }
 
 void job_verify_copy(struct job *j, const struct way *way)
 {
-    clear(j, j->others, j->other_sums);
+    clear(j, j->others);
     for (uint32_t step = 0; step < 2; step++) {
         way->step(way->self, step);
         must_equal(j, copy_target(j, step), job_rows(j, step), j->moved / 2, "copy");

@@ -28,14 +28,13 @@ struct job {
     uint32_t slots, sets;
     uint32_t capacity;     /* of a cache, positions */
     size_t cache_bytes;    /* of one item's */
-    size_t sums_each;      /* checksums of one cache */
+    size_t pitch;          /* from one cache to the next: its checksums are behind it, as served */
     size_t set_bytes;      /* of the rows of one step */
     size_t moved;          /* bytes that a step reads and writes */
     char *caches, *others; /* others: what is verified against, and copied to */
-    uint64_t *sums, *other_sums;
-    char *rows;    /* device memory, or pinned */
-    bool pinned;   /* rows is: PINNED_BYTES, borrowed from the caller */
-    char *scratch; /* set_bytes of device memory, where rows is pinned */
+    char *rows;            /* device memory, or pinned */
+    bool pinned;           /* rows is: PINNED_BYTES, borrowed from the caller */
+    char *scratch;         /* set_bytes of device memory, where rows is pinned */
 };
 enum { PINNED_BYTES = 128 * MIB };
 

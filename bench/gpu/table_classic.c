@@ -41,7 +41,7 @@ static size_t row_bytes(const struct job *j)
 static struct bench_row row_of(const struct job *j, uint32_t step, uint32_t i, size_t plane)
 {
     uint32_t pos = step % j->slots;
-    uint16_t *cache = (uint16_t *)(j->caches + i * j->cache_bytes);
+    uint16_t *cache = (uint16_t *)(j->caches + i * j->pitch);
     struct bench_row row;
     row.dst = cache + tkv_plane_offset(&j->geom, j->capacity, plane / TKV_KV, plane % TKV_KV) +
               tkv_row_offset(&j->geom, j->capacity, 0, pos);

@@ -24,6 +24,7 @@
 #include "kernels/cuda/device.cuh"
 
 enum { THREADS = 128, WARPS = THREADS / 32, ROUNDS = 4, PACK = 8, PACK_WORDS = PACK / 2 };
+enum { ALIKE_MAX = 1536 }; /* items that fit the kernel's parameters, 20 bytes each */
 
 struct batch_item {
     void *cache;
@@ -65,7 +66,7 @@ template <int N> struct batch_alike {
     const void *rows[N];
     uint32_t pos[N];
 };
-static_assert(sizeof(struct batch_alike<1536>) <= 32764, "fits the parameter space");
+static_assert(sizeof(struct batch_alike<ALIKE_MAX>) <= 32764, "fits the parameter space");
 
 __host__ __device__ static bool guard(const struct tkv_geometry &g, const struct batch_item &it)
 {
@@ -451,7 +452,7 @@ static uint32_t alike_blocks(const struct tkv_geometry *g, const struct tkv_appe
     struct batch_item first = describe(g, &items[0]);
     uintptr_t addresses = 0;
     uint64_t units = guard(*g, first) ? units_of(first) : 0;
-    if (units == 0 || units / WARPS >= INT32_MAX / n || first.rows_dtype != g->dtype) return 0;
+    if (units == 0 || units >= INT32_MAX / n || first.rows_dtype != g->dtype) return 0;
     for (uint32_t i = 0; i < n; i++) {
         if (!is_alike(&items[0], &items[i])) return 0;
         addresses |= (uintptr_t)items[i].cache | (uintptr_t)items[i].rows;
@@ -489,9 +490,9 @@ enum tkv_status tkv_cuda_append_batched(struct tkv_device *dev, const struct tkv
     enum tkv_status st = tkv_cuda_enter(cuda);
     if (st != TKV_OK) return st;
     head.blocks_each = alike_blocks(geom, items, n);
-    if (head.blocks_each == 0 || n > 1536) return launch_general(cuda, &head, items);
+    if (head.blocks_each == 0 || n > ALIKE_MAX) return launch_general(cuda, &head, items);
     if (n <= 8) return launch_alike<8>(cuda, &head, items);
     if (n <= 64) return launch_alike<64>(cuda, &head, items);
     if (n <= 512) return launch_alike<512>(cuda, &head, items);
-    return launch_alike<1536>(cuda, &head, items);
+    return launch_alike<ALIKE_MAX>(cuda, &head, items);
 }
