@@ -4,13 +4,23 @@
 #ifndef TKV_KERNELS_CUDA_CONVERT_CUH
 #define TKV_KERNELS_CUDA_CONVERT_CUH
 
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
 #include "base/dtype.h"
 
-/* What a type is stored as, and its value as the bits of an f32. */
+/* What a type is stored as, and its value as the bits of an f32. Of a pack's words: element() takes
+ * out one, values() two; pair() makes a word of two. values() and pair() are for what is no NaN. */
 struct tkv_as_f32 {
     typedef uint32_t bits;
+    __device__ static bits element(const uint32_t *words, int e)
+    {
+        return words[e];
+    }
+    __device__ static float2 values(const uint32_t *words, int w)
+    {
+        return {__uint_as_float(words[2 * w]), __uint_as_float(words[2 * w + 1])};
+    }
     __device__ static uint32_t load(bits x)
     {
         return x;
@@ -19,6 +29,19 @@ struct tkv_as_f32 {
 
 struct tkv_as_f16 {
     typedef uint16_t bits;
+    __device__ static bits element(const uint32_t *words, int e)
+    {
+        return (bits)(words[e / 2] >> e % 2 * 16);
+    }
+    __device__ static float2 values(const uint32_t *words, int w)
+    {
+        return __half22float2(*(const __half2 *)&words[w]);
+    }
+    __device__ static uint32_t pair(float2 two)
+    {
+        __half2 pair = __floats2half2_rn(two.x, two.y);
+        return *(const uint32_t *)&pair;
+    }
     __device__ static uint32_t load(bits x)
     {
         uint32_t nan = (uint32_t)(x & 0x8000) << 16 | 0x7fc00000 | (uint32_t)(x & 0x3ff) << 13;
@@ -35,6 +58,19 @@ struct tkv_as_f16 {
 
 struct tkv_as_bf16 {
     typedef uint16_t bits;
+    __device__ static bits element(const uint32_t *words, int e)
+    {
+        return (bits)(words[e / 2] >> e % 2 * 16);
+    }
+    __device__ static float2 values(const uint32_t *words, int w)
+    {
+        return {__uint_as_float(words[w] << 16), __uint_as_float(words[w] & 0xffff0000)};
+    }
+    __device__ static uint32_t pair(float2 two)
+    {
+        __nv_bfloat162 pair = __floats2bfloat162_rn(two.x, two.y);
+        return *(const uint32_t *)&pair;
+    }
     __device__ static uint32_t load(bits x)
     {
         return (uint32_t)x << 16;

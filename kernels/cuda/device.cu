@@ -168,6 +168,7 @@ static const char *missing_feature(struct tkv_cuda_device *cuda)
         return "the GPU lacks virtual memory management";
     cuda->exportable =
         driver_attribute(cuda, CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED);
+    cuda->programmatic = capability >= 90;
     cuda->multiprocessors = attribute(ordinal, cudaDevAttrMultiProcessorCount);
     cuda->pitch_max = (size_t)attribute(ordinal, cudaDevAttrMaxPitch);
     return NULL;

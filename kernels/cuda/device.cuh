@@ -47,7 +47,8 @@ enum {
 struct tkv_cuda_device {
     struct tkv_device base; /* first: the handle is cast */
     struct tkv_cuda_driver driver;
-    bool exportable; /* the driver can make shareable handles */
+    bool exportable;   /* the driver can make shareable handles */
+    bool programmatic; /* launches may begin before the one in front of them has ended */
     int multiprocessors;
     size_t pitch_max;    /* of a two-dimensional copy, bytes */
     size_t memory_total; /* bytes */
