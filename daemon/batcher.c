@@ -25,13 +25,13 @@ static void set_item_error(struct tkv_op *op, size_t i, const struct tkv_error *
 }
 
 /* The model of the sequences that exist; item errors for those that do not. */
-static bool find_model(struct tkv_core *core, struct tkv_op *op, const struct tkv_model **model)
+static bool find_model(struct tkv_op *op, const struct tkv_model **model)
 {
     *model = NULL;
     for (size_t i = 0; i < op->n_seqs; i++) {
-        const struct tkv_sequence *seq = tkv_core_live(core, op->seqs[i]);
+        const struct tkv_sequence *seq = op->targets[i].seq;
         struct tkv_error e;
-        if (seq == NULL) {
+        if (seq == NULL || seq->state != TKV_SEQUENCE_LIVE) {
             tkv_error_set(&e, TKV_ENOTFOUND, "there is no sequence %llu",
                           (unsigned long long)op->seqs[i]);
             tkv_error_number(&e, seq, op->seqs[i]);
@@ -64,21 +64,16 @@ static bool fill_shape(struct tkv_op *op, const struct tkv_model *model)
     return false;
 }
 
-/* Bytes of one item's block; false where 64 bits do not count them. */
-static bool item_bytes(const struct tkv_op *op, const struct tkv_model *model, size_t i,
-                       size_t *out)
-{
-    return tkv_block_bytes(&model->geom, op->layer_end - op->layer_begin,
-                           op->request->params.seq_append.tokens[i], op->dtype, out);
-}
-
 /* The source has exactly the bytes that items, tokens, layers and dtype ask for. */
 static bool size_is_right(struct tkv_op *op, const struct tkv_model *model)
 {
     const struct tkv_seq_append *p = &op->request->params.seq_append;
     size_t total = 0, bytes;
+    bool fits = tkv_block_bytes(&model->geom, op->layer_end - op->layer_begin, 1, op->dtype,
+                                &op->token_bytes);
     for (size_t i = 0; i < p->m; i++) {
-        if (item_bytes(op, model, i, &bytes) && tkv_add(total, bytes, &total)) continue;
+        if (fits && tkv_mul(op->token_bytes, p->tokens[i], &bytes) && tkv_add(total, bytes, &total))
+            continue;
         tkv_error_param(&op->error, "tokens", "%u tokens make more bytes than 64 bits count",
                         p->tokens[i]);
         return false;
@@ -109,6 +104,13 @@ static enum tkv_status capacity_error(struct tkv_error *e, const struct tkv_sequ
     return e->status;
 }
 
+/* By value: a loop that nothing else can change is done eight at a time. */
+static void set_lens(uint32_t *lens, uint32_t begin, uint32_t end, uint32_t len)
+{
+    for (uint32_t l = begin; l < end; l++)
+        lens[l] = len;
+}
+
 /* Reserves one item's positions, or says why not. */
 static enum tkv_status admit_item(struct tkv_op *op, size_t i, struct tkv_error *e)
 {
@@ -120,8 +122,7 @@ static enum tkv_status admit_item(struct tkv_op *op, size_t i, struct tkv_error 
                                op->layer_begin, op->layer_end, (unsigned long long)seq->id);
     if (p->pos != NULL && p->pos[i] != len) return position_error(e, seq->id, p->pos[i], len);
     if (tokens > seq->capacity - len) return capacity_error(e, seq, len, tokens);
-    for (uint32_t l = op->layer_begin; l < op->layer_end; l++)
-        seq->reserved[l] += tokens;
+    set_lens(seq->reserved, op->layer_begin, op->layer_end, len + tokens);
     seq->appending++;
     op->targets[i].pos = len;
     return TKV_OK;
@@ -156,24 +157,19 @@ static bool admit(struct tkv_op *op)
     return false;
 }
 
-static bool allocate_outcome(struct tkv_core *core, struct tkv_op *op)
+static bool allocate_outcome(struct tkv_op *op)
 {
-    op->targets = calloc(op->n_seqs, sizeof *op->targets);
     op->result.appended.lens = calloc(op->n_seqs, sizeof *op->result.appended.lens);
-    if (op->targets == NULL || op->result.appended.lens == NULL) {
-        tkv_error_set(&op->error, TKV_ENOMEM, "no host memory for %zu items", op->n_seqs);
-        return false;
-    }
-    for (size_t i = 0; i < op->n_seqs; i++)
-        op->targets[i].seq = tkv_core_live(core, op->seqs[i]);
-    return true;
+    if (op->result.appended.lens != NULL) return true;
+    tkv_error_set(&op->error, TKV_ENOMEM, "no host memory for %zu items", op->n_seqs);
+    return false;
 }
 
 void tkv_run_append(struct tkv_core *core, struct tkv_op *op)
 {
     const struct tkv_model *model;
-    if (!find_model(core, op, &model) || !fill_shape(op, model) || !size_is_right(op, model) ||
-        !allocate_outcome(core, op) || !admit(op)) {
+    if (!find_model(op, &model) || !fill_shape(op, model) || !size_is_right(op, model) ||
+        !allocate_outcome(op) || !admit(op)) {
         tkv_stat_add(&core->stats.append_refused, 1);
         tkv_core_finish(core, op);
         return;
@@ -195,18 +191,27 @@ static bool commits(const struct tkv_op *op)
     return true;
 }
 
-static void commit_item(struct tkv_core *core, struct tkv_op *op, size_t i,
-                        const struct tkv_append_item *item)
+static void commit_item(struct tkv_op *op, size_t i, const struct tkv_append_item *item)
 {
     struct tkv_sequence *seq = op->targets[i].seq;
-    for (uint32_t l = item->layer_begin; l < item->layer_end; l++) {
-        assert(seq->committed[l] == item->pos);
-        seq->committed[l] = item->pos + item->tokens;
-    }
+    uint32_t len;
+    bool same = tkv_lens_equal(seq->committed, item->layer_begin, item->layer_end, &len);
+    assert(same && len == item->pos);
+    (void)same;
+    set_lens(seq->committed, item->layer_begin, item->layer_end, len + item->tokens);
     seq->appends++;
     op->result.appended.lens[i] = tkv_sequence_len(seq);
-    tkv_stat_add(&core->stats.append_items, 1);
-    tkv_stat_add(&core->stats.append_tokens, item->tokens);
+}
+
+static void commit(struct tkv_core *core, struct tkv_op *op, const struct tkv_append_item *items)
+{
+    uint64_t tokens = 0;
+    for (size_t i = 0; i < op->n_seqs; i++) {
+        commit_item(op, i, &items[i]);
+        tokens += items[i].tokens;
+    }
+    tkv_stat_add(&core->stats.append_items, op->n_seqs);
+    tkv_stat_add(&core->stats.append_tokens, tokens);
 }
 
 /* The items no longer are in flight. After a failure reserved lengths are stale: what was admitted
@@ -225,13 +230,11 @@ static void complete_op(struct tkv_core *core, struct tkv_batch *b, struct tkv_o
 {
     enum tkv_status st = b->job.status;
     if (st == TKV_OK && !commits(op)) st = TKV_EDEVICE;
-    if (st == TKV_OK) {
-        for (size_t i = 0; i < op->n_seqs; i++)
-            commit_item(core, op, i, &b->items[op->first_item + i]);
-    } else {
+    if (st == TKV_OK)
+        commit(core, op, &b->items[op->first_item]);
+    else
         tkv_error_set(&op->error, st, "batch %llu failed on the device; lengths are as they were",
                       (unsigned long long)b->id);
-    }
     op->result.appended.batch = b->id;
     op->step.sent_ns = b->sent_ns;
     op->step.begun_ns = b->job.begun_ns;
@@ -292,10 +295,7 @@ static void put_items(struct tkv_batch *b, struct tkv_op *op)
     op->first_item = b->n;
     for (size_t i = 0; i < op->n_seqs; i++, b->n++) {
         const struct tkv_sequence *seq = op->targets[i].seq;
-        size_t bytes = 0;
-        bool fits = item_bytes(op, b->model, i, &bytes);
-        assert(fits);
-        (void)fits;
+        size_t bytes = op->token_bytes * p->tokens[i]; /* counted before: it fits */
         b->items[b->n] = (struct tkv_append_item){.cache = seq->cache->mem.ptr,
                                                   .rows = rows,
                                                   .pos = op->targets[i].pos,

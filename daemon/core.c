@@ -112,6 +112,26 @@ void tkv_core_fail(struct tkv_core *core, struct tkv_op *op, enum tkv_status st,
     tkv_core_finish(core, op);
 }
 
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* An append names many, and asks for each more than once: it keeps what it finds. */
+static bool find_targets(struct tkv_core *core, struct tkv_op *op)
+{
+    if (op->method != TKV_METHOD_SEQ_APPEND) return true;
+    if (op->targets == NULL) op->targets = calloc(op->n_seqs, sizeof *op->targets);
+    if (op->targets == NULL) return false;
+    for (size_t i = 0; i < op->n_seqs; i++)
+        op->targets[i].seq = tkv_sequences_find(core->sequences, op->seqs[i]);
+    return true;
+}
+
+/* The entry of a name, in whatever state, or NULL. */
+static struct tkv_sequence *named(const struct tkv_core *core, const struct tkv_op *op, size_t i)
+{
+    if (op->targets != NULL) return op->targets[i].seq;
+    return tkv_sequences_find(core->sequences, op->seqs[i]);
+}
+
 /* --- order ------------------------------------------------------------------------------------ */
 
 /* Appends may overlap; everything else wants its sequences quiet. */
@@ -125,7 +145,7 @@ static bool stands_in_the_way(const struct tkv_op *op, const struct tkv_sequence
 static bool must_wait(struct tkv_core *core, const struct tkv_op *op)
 {
     for (size_t i = 0; i < op->n_seqs; i++) {
-        const struct tkv_sequence *seq = tkv_sequences_find(core->sequences, op->seqs[i]);
+        const struct tkv_sequence *seq = named(core, op, i);
         if (seq == NULL) continue;
         if (stands_in_the_way(op, seq)) return true;
         if (op->waiting ? seq->blocked_scan == core->scan : seq->waiters > 0) return true;
@@ -147,6 +167,7 @@ static bool start_waiting(struct tkv_core *core, struct tkv_op *op)
         struct tkv_sequence *seq = tkv_sequences_find(core->sequences, op->seqs[i]);
         if (seq == NULL) seq = tkv_sequences_add(core->sequences, op->seqs[i]);
         if (seq != NULL) {
+            if (op->targets != NULL) op->targets[i].seq = seq;
             seq->waiters++;
             continue;
         }
@@ -216,6 +237,7 @@ static void run_waiting(struct tkv_core *core)
         }
         stop_waiting(core, op);
         drop_placeholders(core, op->seqs, op->n_seqs);
+        (void)find_targets(core, op); /* there is memory for them already */
         run(core, op);
     }
 }
@@ -258,7 +280,7 @@ static void touch(struct tkv_core *core, const struct tkv_op *op)
 {
     uint64_t now = tkv_now_ms();
     for (size_t i = 0; i < op->n_seqs; i++) {
-        struct tkv_sequence *seq = tkv_sequences_find(core->sequences, op->seqs[i]);
+        struct tkv_sequence *seq = named(core, op, i);
         if (seq != NULL) seq->named_ms = now;
     }
 }
@@ -296,8 +318,37 @@ void tkv_core_submit(struct tkv_core *core, struct tkv_op *op)
             tkv_core_fail(core, op, TKV_EDRAINING, "the daemon is shutting down");
         return;
     }
+    if (!find_targets(core, op)) {
+        enter(core, op);
+        tkv_core_fail(core, op, TKV_ENOMEM, "no host memory for %zu items", op->n_seqs);
+        return;
+    }
     touch(core, op);
     start(core, op);
+}
+
+/* What an append of the sequence will touch. */
+static void bring_near(const struct tkv_sequence *seq)
+{
+    const size_t line = 64; /* bytes of a cache line */
+    if (seq->state != TKV_SEQUENCE_LIVE) return;
+    size_t bytes = seq->model->geom.n_layers * sizeof *seq->committed;
+    __builtin_prefetch(seq->cache);
+    for (size_t at = 0; at < bytes; at += line) {
+        __builtin_prefetch((const char *)seq->reserved + at, 1);
+        __builtin_prefetch((const char *)seq->committed + at, 1);
+    }
+}
+
+void tkv_core_expect(struct tkv_core *core, const struct tkv_request *append)
+{
+    assert(append->method == TKV_METHOD_SEQ_APPEND);
+    tkv_engine_alert(core->engine);
+    for (size_t i = 0; i < append->params.seq_append.m; i++) {
+        const struct tkv_sequence *seq =
+            tkv_sequences_find(core->sequences, append->params.seq_append.seqs[i]);
+        if (seq != NULL) bring_near(seq);
+    }
 }
 
 /* --- operations of the core's own ------------------------------------------------------------- */
@@ -377,6 +428,14 @@ void tkv_core_poll(struct tkv_core *core)
     complete_all(core, core->engine);
     complete_all(core, core->checker);
     go_on(core);
+}
+
+void tkv_core_linger(struct tkv_core *core)
+{
+    const uint64_t slice_ns = 20000; /* of a loop that has nothing else to do */
+    uint64_t until = tkv_now_ns() + slice_ns;
+    while (!tkv_engine_has_done(core->engine) && tkv_now_ns() < until)
+        tkv_relax();
 }
 
 void tkv_core_turn(struct tkv_core *core)

@@ -29,10 +29,11 @@ struct tkv_client {
     struct tkv_sequence *owned; /* created with on_disconnect "free" */
 };
 
-/* Where an admitted item goes. The sequence stays while it is in flight. */
+/* Where an item goes. The sequence stays while the append waits for another operation on it, and
+ * while it is in flight. */
 struct tkv_append_target {
-    struct tkv_sequence *seq;
-    uint32_t pos;
+    struct tkv_sequence *seq; /* NULL: there is none */
+    uint32_t pos;             /* once admitted */
 };
 
 /* One operation. The edge fills the first part and keeps the whole until done. The method must be
@@ -86,7 +87,8 @@ struct tkv_op {
     enum tkv_method method;
     bool waiting;
     uint64_t admitted_us;
-    struct tkv_append_target *targets; /* append: [n_seqs], once admitted */
+    struct tkv_append_target *targets; /* append: [n_seqs] */
+    size_t token_bytes;                /* append: of one token's rows */
     uint32_t first_item;               /* append: in its batch */
     uint32_t layer_begin, layer_end;
     enum tkv_dtype dtype;         /* append: of the source */
@@ -118,6 +120,14 @@ uint64_t tkv_core_deadline_us(const struct tkv_core *core);
 /* Whether a batch is about to come back, so that the loop had better look out for it (by
  * tkv_core_poll()) than sleep. */
 bool tkv_core_spins(const struct tkv_core *core);
+
+/* For a loop that spins and has heard of nothing else: waits a moment (20 us at most) for a batch
+ * to come back. */
+void tkv_core_linger(struct tkv_core *core);
+
+/* An append is about to be submitted, its payload is nearly all there: the engine looks out for it,
+ * and what it names is brought near. append: a request without error. */
+void tkv_core_expect(struct tkv_core *core, const struct tkv_request *append);
 
 /* The client is gone: its sequences with on_disconnect "free" are freed. Its operations under way
  * go on (done is still called); the edge has set their client to NULL before. The struct is the

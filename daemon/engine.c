@@ -23,8 +23,11 @@ struct tkv_engine {
     struct queue todo, done; /* under lock */
     bool stop;               /* under lock */
     bool working;            /* under lock: a job runs, here or in run_now() */
+    bool alert;              /* under lock: a job is about to come */
     struct tkv_engine_manner manner;
-    atomic_bool news; /* a job has come, or stop; for the thread that spins */
+    atomic_bool news;               /* a job has come, or stop; for the thread that spins */
+    atomic_bool finished;           /* done is not empty */
+    _Atomic uint64_t look_until_ns; /* so long it spins */
     void (*wake)(void *arg);
     void *arg;
     atomic_bool failed;
@@ -50,21 +53,42 @@ static struct tkv_job *pop(struct queue *q)
     return job;
 }
 
+static void look_out(struct tkv_engine *e, uint64_t us)
+{
+    uint64_t until = tkv_now_ns() + us * 1000;
+    if (until > atomic_load_explicit(&e->look_until_ns, memory_order_relaxed))
+        atomic_store_explicit(&e->look_until_ns, until, memory_order_relaxed);
+}
+
 /* Looks out for a job for a while: who sleeps is woken some 10 to 50 us late. */
 static void spin(struct tkv_engine *e)
 {
-    uint64_t until = tkv_now_ns() + (uint64_t)e->manner.spin_us * 1000;
-    while (!atomic_load_explicit(&e->news, memory_order_relaxed) && tkv_now_ns() < until)
+    while (!atomic_load_explicit(&e->news, memory_order_relaxed) &&
+           tkv_now_ns() < atomic_load_explicit(&e->look_until_ns, memory_order_relaxed))
         tkv_relax();
     atomic_store_explicit(&e->news, false, memory_order_relaxed);
+}
+
+/* Sleeps until there is something to do; spins once where it is told that there will be. */
+static void wait_for_work(struct tkv_engine *e)
+{
+    while (e->working || (e->todo.head == NULL && !e->stop)) {
+        if (!e->alert) {
+            pthread_cond_wait(&e->work, &e->lock);
+            continue;
+        }
+        e->alert = false;
+        pthread_mutex_unlock(&e->lock);
+        spin(e);
+        pthread_mutex_lock(&e->lock);
+    }
 }
 
 /* The next job, or NULL at the end. */
 static struct tkv_job *next_job(struct tkv_engine *e)
 {
     pthread_mutex_lock(&e->lock);
-    while (e->working || (e->todo.head == NULL && !e->stop))
-        pthread_cond_wait(&e->work, &e->lock);
+    wait_for_work(e);
     struct tkv_job *job = pop(&e->todo);
     e->working = job != NULL;
     pthread_mutex_unlock(&e->lock);
@@ -89,6 +113,7 @@ static void hand_back(struct tkv_engine *e, struct tkv_job *job)
     e->working = false;
     bool first = !finishes && e->done.head == NULL;
     if (!finishes) push(&e->done, job);
+    if (!finishes) atomic_store_explicit(&e->finished, true, memory_order_release);
     pthread_mutex_unlock(&e->lock);
     if (first) e->wake(e->arg);
 }
@@ -109,7 +134,9 @@ static void *engine_main(void *arg)
     while ((job = next_job(e)) != NULL) {
         run_job(e, job);
         hand_back(e, job);
-        if (e->manner.spin_us > 0) spin(e);
+        if (e->manner.spin_us == 0) continue;
+        look_out(e, e->manner.spin_us);
+        spin(e);
     }
     return NULL;
 }
@@ -161,6 +188,17 @@ void tkv_engine_submit(struct tkv_engine *engine, struct tkv_job *job)
     pthread_mutex_unlock(&engine->lock);
 }
 
+void tkv_engine_alert(struct tkv_engine *engine)
+{
+    const uint64_t patience = 10; /* of a job that is announced, in times of a pause between two */
+    if (engine->manner.spin_us == 0) return;
+    look_out(engine, engine->manner.spin_us * patience);
+    pthread_mutex_lock(&engine->lock);
+    engine->alert = true;
+    pthread_cond_signal(&engine->work);
+    pthread_mutex_unlock(&engine->lock);
+}
+
 bool tkv_engine_run_now(struct tkv_engine *engine, struct tkv_job *job)
 {
     pthread_mutex_lock(&engine->lock);
@@ -176,11 +214,18 @@ bool tkv_engine_run_now(struct tkv_engine *engine, struct tkv_job *job)
     return true;
 }
 
+bool tkv_engine_has_done(const struct tkv_engine *engine)
+{
+    return atomic_load_explicit(&((struct tkv_engine *)engine)->finished, memory_order_acquire);
+}
+
 struct tkv_job *tkv_engine_done(struct tkv_engine *engine)
 {
+    if (!tkv_engine_has_done(engine)) return NULL;
     pthread_mutex_lock(&engine->lock);
     struct tkv_job *head = engine->done.head;
     engine->done = (struct queue){0};
+    atomic_store_explicit(&engine->finished, false, memory_order_relaxed);
     pthread_mutex_unlock(&engine->lock);
     return head;
 }

@@ -31,7 +31,8 @@ struct tkv_job {
 /* How the thread goes about its work. */
 struct tkv_engine_manner {
     bool background; /* others have the CPU first, also before the threads that its device starts */
-    uint32_t spin_us; /* after a job it looks out for the next one for so long, before it sleeps */
+    uint32_t spin_us; /* after a job it looks out for the next one for so long before it sleeps, and
+                         ten times as long when it has been told that one comes; 0: it sleeps */
 };
 
 /* Starts the thread. dev is the engine's until close, which closes it. wake(arg) is called on the
@@ -47,11 +48,18 @@ void tkv_engine_close(struct tkv_engine *engine);
 /* Any thread. Never waits. */
 void tkv_engine_submit(struct tkv_engine *engine, struct tkv_job *job);
 
+/* Any thread: a job is about to be submitted. A thread that sleeps takes tens of microseconds to
+ * wake; told in time, it looks out for the job. */
+void tkv_engine_alert(struct tkv_engine *engine);
+
 /* Runs the job on the calling thread, in the engine's place, where it has nothing else to do, and
  * returns true: then the caller completes it. For work that takes less time than two threads need
  * to hear of each other. False: it was not run. Not while jobs wait for tkv_engine_done(): they
  * come first. */
 bool tkv_engine_run_now(struct tkv_engine *engine, struct tkv_job *job);
+
+/* Whether there are finished jobs. Any thread; takes no lock. */
+bool tkv_engine_has_done(const struct tkv_engine *engine);
 
 /* Finished jobs, the earliest first, linked by next; NULL: none. Any thread. */
 struct tkv_job *tkv_engine_done(struct tkv_engine *engine);

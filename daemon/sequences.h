@@ -93,7 +93,7 @@ void tkv_sequence_reset(struct tkv_sequence *seq); /* undoes tkv_sequence_init()
 /* The smallest committed length of its layers. */
 uint32_t tkv_sequence_len(const struct tkv_sequence *seq);
 
-/* Whether all of [begin, end) have the same length in lens; that length in *out. */
+/* Whether all of [begin, end), begin < end, have the same length in lens; that length in *out. */
 bool tkv_lens_equal(const uint32_t *lens, uint32_t begin, uint32_t end, uint32_t *out);
 
 /* Rolls every layer longer than len back to it; `batch`: the newest batch handed out so far. */

@@ -137,18 +137,28 @@ static void on_prepare(uv_prepare_t *prepare)
     server->turn_follows = true;
 }
 
+/* Turns follow each other without sleep while a batch is about to come back; where no bytes come
+ * either, the system is not asked each time. */
+static void look_out(struct tkv_server *server)
+{
+    uint64_t bytes_in = tkv_stat_get(&server->stats->network_bytes_in);
+    bool silent = bytes_in == server->turn_bytes_in;
+    server->turn_bytes_in = bytes_in;
+    if (!tkv_core_spins(server->core)) return;
+    if (silent) tkv_core_linger(server->core);
+    tkv_core_poll(server->core);
+}
+
 static void on_turn(uv_check_t *check)
 {
     struct tkv_server *server = check->data;
     server->turn_follows = false;
     uv_idle_stop(&server->kick);
-    if (tkv_core_spins(server->core)) tkv_core_poll(server->core);
+    look_out(server);
     tkv_core_turn(server->core);
     if (tkv_core_failed(server->core) && server->phase < TKV_PHASE_FAILING) fail(server);
     settle_all(server);
     tkv_steps_answered(tkv_core_steps(server->core));
-    /* Turns follow each other without sleep while a batch is about to come back; sockets are looked
-     * at in each of them, too. */
     if (tkv_core_spins(server->core)) tkv_server_kick(server);
     tkv_alarm_set(&server->alarm, tkv_core_deadline_us(server->core));
 }

@@ -161,10 +161,7 @@ void tkv_put_appended(struct tkv_json *j, const uint64_t *lens, size_t m, uint64
 {
     tkv_json_open(j, '{');
     tkv_json_name(j, "lens");
-    tkv_json_open(j, '[');
-    for (size_t i = 0; i < m; i++)
-        tkv_json_uint(j, lens[i]);
-    tkv_json_close(j, ']');
+    tkv_json_uints(j, lens, m);
     tkv_json_put_uint(j, "batch", batch);
     tkv_json_close(j, '}');
 }

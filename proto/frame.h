@@ -58,6 +58,12 @@ enum tkv_frame_event tkv_frame_next(struct tkv_frame *f, const char **line, size
  * or nowhere where it is NULL. */
 void tkv_frame_expect(struct tkv_frame *f, void *to, uint64_t n);
 
+/* Bytes of the payload under way that are still to come; 0: none is under way. */
+static inline uint64_t tkv_frame_payload_left(const struct tkv_frame *f)
+{
+    return f->in_payload ? f->payload_left : 0;
+}
+
 /* The rest of the payload under way is thrown away: its memory is the caller's again. */
 void tkv_frame_discard(struct tkv_frame *f);
 

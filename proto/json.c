@@ -56,6 +56,21 @@ void tkv_json_uint(struct tkv_json *j, uint64_t value)
     tkv_json_raw(j, text, tkv_format_uint(value, text));
 }
 
+void tkv_json_uints(struct tkv_json *j, const uint64_t *values, size_t n)
+{
+    char *to = NULL;
+    tkv_json_open(j, '[');
+    if (n > 0) to = tkv_buffer_reserve(j->out, n * TKV_NUMBER_CHARS);
+    for (size_t i = 0; i < n && to != NULL; i++) {
+        size_t chars = tkv_format_uint(values[i], to);
+        to[chars] = ',';
+        to += chars + 1;
+        j->out->len += chars + 1;
+    }
+    if (to != NULL) j->out->len--; /* no comma behind the last */
+    tkv_json_close(j, ']');
+}
+
 void tkv_json_int(struct tkv_json *j, int64_t value)
 {
     char text[TKV_NUMBER_CHARS + 1];

@@ -19,6 +19,7 @@ void tkv_json_open(struct tkv_json *j, char bracket);     /* '{' or '[' */
 void tkv_json_close(struct tkv_json *j, char bracket);    /* '}' or ']' */
 void tkv_json_name(struct tkv_json *j, const char *name); /* a constant that needs no escapes */
 void tkv_json_uint(struct tkv_json *j, uint64_t value);
+void tkv_json_uints(struct tkv_json *j, const uint64_t *values, size_t n); /* an array */
 void tkv_json_int(struct tkv_json *j, int64_t value);
 void tkv_json_double(struct tkv_json *j, double value); /* shortest; null if not finite */
 void tkv_json_bool(struct tkv_json *j, bool value);

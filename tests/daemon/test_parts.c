@@ -275,6 +275,38 @@ START_TEST(engine_keeps_order)
 }
 END_TEST
 
+/* Goal: an engine that is told of jobs runs them all the same, also where none comes, or it is told
+ * while it works, or closed while it looks out. */
+START_TEST(engine_is_alert)
+{
+    struct bell bell = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+    struct tkv_engine_manner manner = {.spin_us = 50};
+    struct tkv_device *dev;
+    struct tkv_engine *engine;
+    struct numbered_job jobs[300] = {0};
+    ck_assert_int_eq(tkv_device_open(&dev, TKV_BACKEND_CPU, 0, NULL), TKV_OK);
+    ck_assert_int_eq(tkv_engine_open(&engine, dev, manner, ring, &bell), TKV_OK);
+    next_number = 0;
+    ck_assert(!tkv_engine_has_done(engine));
+    for (int i = 0, back = 0; back < 300;) {
+        if (i < 300 && i - back < 3) {
+            if (i % 3 != 0) tkv_engine_alert(engine);
+            jobs[i].number = i;
+            jobs[i].job.run = run_numbered;
+            tkv_engine_submit(engine, &jobs[i++].job);
+        }
+        if (i % 5 == 0) tkv_engine_alert(engine);
+        bool some = tkv_engine_has_done(engine);
+        struct tkv_job *j = tkv_engine_done(engine);
+        ck_assert(!some || j != NULL);
+        for (; j != NULL; j = j->next, back++)
+            ck_assert_int_eq(((struct numbered_job *)j)->number, back);
+    }
+    tkv_engine_alert(engine);
+    tkv_engine_close(engine);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("parts");
@@ -286,6 +318,7 @@ int main(void)
     tcase_add_test(tc, table_of_sequences);
     tcase_add_test(tc, superseded_is_never_missed);
     tcase_add_test(tc, engine_keeps_order);
+    tcase_add_test(tc, engine_is_alert);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
 }

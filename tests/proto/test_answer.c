@@ -336,8 +336,12 @@ START_TEST(numbers)
     tkv_json_bool(&json, false);
     tkv_json_null(&json);
     tkv_json_raw(&json, "{}", 2);
+    tkv_json_uints(&json, NULL, 0);
+    tkv_json_uints(&json, (const uint64_t[]){UINT64_MAX, 0, 10}, 3);
+    tkv_json_uint(&json, 1);
     tkv_json_close(&json, ']');
-    assert_line("[18446744073709551615,-9223372036854775808,-1,9223372036854775807,false,null,{}]");
+    assert_line("[18446744073709551615,-9223372036854775808,-1,9223372036854775807,false,null,{},"
+                "[],[18446744073709551615,0,10],1]");
 }
 END_TEST
 
