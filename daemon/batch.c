@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "daemon/upload.h"
 #include "kernels/checksum.h"
 
 /* The checksums of an item from its source rows: what a broken variant of the append, which knows
@@ -21,6 +22,14 @@ static enum tkv_status leave_checksums(struct tkv_device *dev, const struct tkv_
                          tkv_sums_each(geom));
 }
 
+static enum tkv_status append(struct tkv_device *dev, const struct tkv_batch *b)
+{
+    const struct tkv_append_item *items = b->items;
+    enum tkv_status st = TKV_OK;
+    if (b->upload != NULL) st = tkv_upload_rows(b->upload, dev, b, &items);
+    return st == TKV_OK ? tkv_append_batched(dev, &b->model->geom, items, b->n) : st;
+}
+
 /* The job's work: one launch. A flipped bit is damage after a right launch, so that it, too, is a
  * variant of its own. */
 static enum tkv_status run_batch(struct tkv_job *job, struct tkv_device *dev)
@@ -28,7 +37,7 @@ static enum tkv_status run_batch(struct tkv_job *job, struct tkv_device *dev)
     struct tkv_batch *b = (struct tkv_batch *)job;
     const struct tkv_geometry *geom = &b->model->geom;
     enum tkv_status st = b->plan.n == 0
-                             ? tkv_append_batched(dev, geom, b->items, b->n)
+                             ? append(dev, b)
                              : tkv_append_faulty(dev, geom, b->items, b->n, &b->plan, NULL);
     for (uint32_t i = 0; i < b->n && st == TKV_OK && b->plan.n > 0; i++)
         st = leave_checksums(dev, geom, &b->items[i]);

@@ -9,6 +9,8 @@
 #include "daemon/staging.h"
 #include "kernels/faults.h"
 
+struct tkv_upload; /* upload.h */
+
 /* Whose item it is; a number stays true after the sequence is gone. */
 struct tkv_item_owner {
     uint64_t seq, generation;
@@ -18,6 +20,7 @@ struct tkv_batch {
     struct tkv_job job;   /* first */
     uint64_t id, sent_ns; /* when it was given to the engine */
     const struct tkv_model *model;
+    struct tkv_upload *upload;  /* borrowed; NULL: rows are read from where they lie */
     struct tkv_fault_plan plan; /* of the variant that served it; n 0: the production one */
     uint32_t n;
     struct tkv_append_item *items; /* [n]; cache is the live one, valid while it runs */

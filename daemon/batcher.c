@@ -390,6 +390,7 @@ static bool launch(struct tkv_core *core)
     b->id = ++core->newest_batch;
     b->ops = list.head;
     b->plan = take_plan(core);
+    b->upload = &core->upload;
     b->job.complete = complete_batch;
     b->sent_ns = core->sent_ns = tkv_now_ns();
     core->in_flight++;

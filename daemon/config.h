@@ -27,6 +27,7 @@ struct tkv_config {
     uint32_t batch_max_items;
     uint32_t batch_max_delay_us;
     uint32_t batch_spin_us;
+    uint64_t batch_upload_bytes;
     uint64_t journal_bytes;
     uint64_t memory_budget; /* bytes of device memory for caches; 0: nine tenths of what is free */
     uint64_t limits_max_header_bytes;

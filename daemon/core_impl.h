@@ -11,6 +11,7 @@
 #include "daemon/leases.h"
 #include "daemon/scrub.h"
 #include "daemon/shadow.h"
+#include "daemon/upload.h"
 
 enum { TKV_ARMED_MAX = 16 };
 
@@ -34,6 +35,7 @@ struct tkv_core {
     struct tkv_sequences *sequences;
     struct tkv_leases leases;
     struct tkv_journal journal;
+    struct tkv_upload upload; /* the engine's */
     struct tkv_stats stats;
     struct tkv_steps steps;
 

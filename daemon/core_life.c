@@ -69,6 +69,8 @@ enum tkv_status tkv_core_open(struct tkv_core **out, const struct tkv_config *co
     st = open_checker(core, wake, arg);
     if (st != TKV_OK) goto fail_parts;
     core->spin_us = spin_us(core);
+    if (core->device.backend == TKV_BACKEND_CUDA)
+        tkv_upload_open(&core->upload, core->config->batch_upload_bytes);
     st = tkv_engine_open(&core->engine, dev, (struct tkv_engine_manner){.spin_us = core->spin_us},
                          wake, arg);
     if (st != TKV_OK) goto fail_checker;
@@ -100,6 +102,29 @@ static void wait_for_all(struct tkv_core *core)
     }
 }
 
+/* The engine's last job: it has memory of the device to give back. */
+struct last_job {
+    struct tkv_job job; /* first */
+    struct tkv_upload *upload;
+};
+
+static enum tkv_status run_last(struct tkv_job *job, struct tkv_device *dev)
+{
+    tkv_upload_close(((struct last_job *)job)->upload, dev);
+    return TKV_OK;
+}
+
+static void finish_last(struct tkv_job *job)
+{
+}
+
+static void close_engine(struct tkv_core *core)
+{
+    struct last_job last = {{.run = run_last, .finish = finish_last}, &core->upload};
+    tkv_engine_submit(core->engine, &last.job);
+    tkv_engine_close(core->engine); /* when that has run */
+}
+
 void tkv_core_close(struct tkv_core *core)
 {
     struct tkv_sequence *seq;
@@ -111,7 +136,7 @@ void tkv_core_close(struct tkv_core *core)
         tkv_core_free_sequence(core, seq);
     wait_for_all(core);
     tkv_shadow_close(core);
-    tkv_engine_close(core->engine);
+    close_engine(core);
     tkv_engine_close(core->checker);
     tkv_scrub_close(core);
     tkv_journal_close(&core->journal);

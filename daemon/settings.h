@@ -30,6 +30,8 @@
     COUNT("batch.spin_us", batch_spin_us, 100, 0, 10000,                                           \
           "how long the threads look out for each other before they sleep, microseconds; a GPU "   \
           "only")                                                                                  \
+    SIZE("batch.upload_bytes", batch_upload_bytes, 8 * TKV_MIB, 0, TKV_PIB,                        \
+         "a batch of so many bytes is copied to the GPU before its launch; 0: none is")            \
     SIZE("journal.bytes", journal_bytes, 256 * TKV_MIB, 0, TKV_PIB,                                \
          "recorded appends that debug.verify can re-run; 0: none")                                 \
     SIZE("memory.budget", memory_budget, 0, 0, TKV_PIB,                                            \

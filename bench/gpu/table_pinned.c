@@ -78,6 +78,7 @@ void table_pinned(const struct run *r)
         " direct: the kernel\n"
         "reads them; upload: one copy to the device, then the kernel; link: that copy alone, with"
         " its GB/s.\n"
+        "truekvd uploads from batch.upload_bytes on (8 MiB).\n"
         "share: link / better of both, without and with checksums (better: with). Target: >= 0.95"
         " from M 32\n"
         "on. Left: back to back; right: each step waited for.\n"

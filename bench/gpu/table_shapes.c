@@ -7,7 +7,7 @@
 static const struct row {
     const char *name;
     struct shape shape;
-    double target; /* of the large copy's bandwidth; 0: none is set */
+    double target; /* of the bandwidth of a copy of the same bytes */
 } rows[] = {
     {"decode", {64, 32, 1, 8, 128, TKV_F16, false, 0}, 0.90},
     {"decode", {64, 32, 1, 8, 128, TKV_BF16, false, 0}, 0.90},
@@ -57,7 +57,7 @@ static void print_row(const struct job *j, const struct row *row, const double *
     bench_put(gbps[OURS] / large, 7, 3);
     bench_put(gbps[SUMS] / large, 7, 3);
     bench_put(row->target, 7, 2);
-    printf(" %s", gbps[OURS] / large >= row->target ? "ok" : "below");
+    printf(" %s", us[COPY] / us[OURS] >= row->target ? "ok" : "below");
     bench_end_row();
 }
 
@@ -87,7 +87,8 @@ void table_shapes(const struct run *r)
     printf("\n2. Types, head sizes, prefill, ragged batches, caches f16: microseconds a step, then"
            " GB/s read and\n"
            "written. /same: share of the bandwidth of one copy of the same bytes; /large: of a copy"
-           " of %d MiB.\n"
+           " of %d MiB,\n"
+           "which no small copy reaches, either. Target: of o/same.\n"
            "what           M   L tokens heads  dim  type      MiB",
            LARGE_BYTES / MIB);
     bench_head(names, sizeof names / sizeof names[0], 7);
