@@ -7,7 +7,7 @@
 #include "tests/support/check_main.h"
 #include "tests/support/failing_alloc.h"
 
-enum { MIB = 1 << 20, LAYERS = 4, HEADS = 2, DIM = 64, CAPACITY = 2048, ITEMS_MAX = 6 };
+enum { LAYERS = 4, HEADS = 2, DIM = 64, CAPACITY = 2048, ITEMS_MAX = 6 };
 
 static const struct tkv_model model = {
     .name = "m", .geom = {LAYERS, HEADS, DIM, TKV_F16}, .capacity = CAPACITY};
@@ -32,7 +32,7 @@ static void set_up(struct fixture *f, uint32_t n_blocks)
 {
     *f = (struct fixture){0};
     ck_assert_int_eq(tkv_device_open(&f->dev, backend(), 0, NULL), TKV_OK);
-    ck_assert_int_eq(tkv_staging_pool_open(&f->pool, backend(), 256 * MIB, 0), TKV_OK);
+    ck_assert_int_eq(tkv_staging_pool_open(&f->pool, backend(), (size_t)256 << 20, 0), TKV_OK);
     ck_assert(tkv_cache_bytes(&model.geom, CAPACITY, &f->cache_bytes));
     f->batch = tkv_batch_open(&model, ITEMS_MAX, n_blocks);
     ck_assert_ptr_nonnull(f->batch);
@@ -106,7 +106,7 @@ START_TEST(caches_get_the_same)
     add_block(&f, (const uint32_t[]){1024}, 1);
     add_block(&f, (const uint32_t[]){513, 700}, 2);
     add_block(&f, (const uint32_t[]){1500}, 1);
-    tkv_upload_open(&f.upload, 3 * MIB);
+    tkv_upload_open(&f.upload, UINT64_C(3) << 20);
     fill_caches(&f);
     uint8_t *expected = launched(&f, f.batch->items);
     for (int round = 0; round < 2; round++) {
@@ -134,9 +134,12 @@ START_TEST(some_stay)
         int blocks;
         bool moves;
     } cases[] = {
-        {0, {1024}, 1, false},         {2 * MIB, {1023}, 1, false},
-        {2 * MIB, {1024}, 1, true},    {2 * MIB, {1000, 23}, 2, false},
-        {2 * MIB, {1024, 1}, 2, true}, {1, {511}, 1, false},
+        {0, {1024}, 1, false},
+        {UINT64_C(2) << 20, {1023}, 1, false},
+        {UINT64_C(2) << 20, {1024}, 1, true},
+        {UINT64_C(2) << 20, {1000, 23}, 2, false},
+        {UINT64_C(2) << 20, {1024, 1}, 2, true},
+        {1, {511}, 1, false},
         {1, {512}, 1, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
