@@ -84,7 +84,10 @@ def truekvd(setting: Setting, config: Config) -> Iterator[Daemon]:
         folder, log = Path(name), Path(name, "log")
         with _process(command(setting, folder, config), log) as process:
             await_socket(process, folder / "kv.sock", log)
-            yield Daemon(folder / "kv.sock", process.pid)
+            try:
+                yield Daemon(folder / "kv.sock", process.pid)
+            except Failed as error:
+                raise Failed(f"{error}\n{_last_words(log)}") from error
 
 
 @contextmanager
@@ -141,5 +144,9 @@ def _await_redis(process: subprocess.Popen[bytes], socket: Path, log: Path) -> N
 def _check_alive(process: subprocess.Popen[bytes], deadline: float, log: Path) -> None:
     if process.poll() is None and time.monotonic() < deadline:
         return
+    raise Failed(f"{process.args!r} does not start\n{_last_words(log)}")
+
+
+def _last_words(log: Path) -> str:
     said = log.read_text(errors="replace").strip().splitlines()
-    raise Failed("\n".join([f"{process.args!r} does not start; its log ends:", *said[-10:]]))
+    return "\n".join(["its log ends:", *said[-10:]])

@@ -41,7 +41,7 @@ class Effort:
 FULL = Effort(
     name="full",
     rounds=7,
-    seconds=0.5,
+    seconds=0.4,
     warmup=0.2,
     starts=20,
     sequences=(10, 100, 1000, 10_000, 100_000),

@@ -145,7 +145,7 @@ def _plots(points: list[Point], memories: list[Memory]) -> dict[str, str]:
         "Append p50 beside idle connections",
         "one request in flight on one more connection, 512 bytes; all on one CPU; bars: rounds",
         "idle connections",
-        points,
+        {"append": points},
     )
     lines = [Series(one.kind, one.grown_mib()) for one in memories]
     title = "Memory of truekvd by idle connections"

@@ -6,18 +6,23 @@ all the time; redis-benchmark sends a pipeline, waits for all of it, and sends t
 stores under as many random keys as there are sequences. What truekv does besides, it does here,
 too, as it is configured by default: it keeps what came in its journal, and sums every row. Both
 servers are loaded before: the journal is full, the keys exist.
+
+All of it twice: where the scheduler places client and server, and with both on one CPU. The former
+is what a client sees; where a CPU takes long to wake up, most of it is whether there was a need to.
+The latter is what the work takes, the client's with it, and wanders little.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from bench.daemon import load, report, server
 from bench.daemon.rounds import Ratio, by_turns, ratio
-from bench.daemon.setting import Setting, redis_programs
+from bench.daemon.setting import Setting, one_cpu, redis_programs
 
 SEQUENCES = 64
 # One token of one layer, and of 32 layers: 8 K/V heads of 128 elements.
@@ -27,6 +32,10 @@ MODELS = (
 )
 TARGET = 1.0
 PILOT_REQUESTS = 2000
+PLACEMENTS: dict[str, Callable[[], AbstractContextManager[None]]] = {
+    "free": nullcontext,
+    "one CPU": one_cpu,
+}
 NO_REDIS = "redis-server and redis-benchmark are not installed: skipped what compares with them"
 
 
@@ -52,6 +61,7 @@ SHAPES = (Shape(1, 1), Shape(16, 1), Shape(64, 1), Shape(1, 16), Shape(1, 64))
 class Cell:
     """What is measured of one model in one shape."""
 
+    placement: str
     model: server.Model
     shape: Shape
     ours: list[load.Load]
@@ -71,17 +81,24 @@ class Cell:
 
 
 def measure(setting: Setting) -> report.Part:
+    part = report.Part("rate", data={"cells": []})
+    for placement, context in PLACEMENTS.items():
+        with context():
+            _add(part, placement, _placed(setting, placement))
+    return part
+
+
+def _placed(setting: Setting, placement: str) -> list[Cell]:
     programs = redis_programs()
-    config = server.Config(MODELS)
-    with server.truekvd(setting, config) as daemon:
+    with server.truekvd(setting, server.Config(MODELS)) as daemon:
         if programs is None:
-            return _report(_cells(setting, daemon, None, ""))
+            return _cells(setting, placement, daemon, None, "")
         with server.redis(programs[0]) as socket:
-            return _report(_cells(setting, daemon, socket, programs[1]))
+            return _cells(setting, placement, daemon, socket, programs[1])
 
 
 def _cells(
-    setting: Setting, daemon: server.Daemon, socket: Path | None, program: str
+    setting: Setting, placement: str, daemon: server.Daemon, socket: Path | None, program: str
 ) -> list[Cell]:
     cells = []
     for model in MODELS:
@@ -91,7 +108,7 @@ def _cells(
             if socket is not None:
                 measures["theirs"] = _theirs(setting, socket, program, model, shape)
             found = by_turns(measures, setting.effort.rounds)
-            cells.append(Cell(model, shape, found["ours"], found.get("theirs", [])))
+            cells.append(Cell(placement, model, shape, found["ours"], found.get("theirs", [])))
     return cells
 
 
@@ -113,19 +130,17 @@ def _theirs(
     return lambda: load.redis_set(program, socket, what, requests)
 
 
-def _report(cells: list[Cell]) -> report.Part:
-    part = report.Part("rate")
+def _add(part: report.Part, placement: str, cells: list[Cell]) -> None:
     for model in MODELS:
-        part.tables.append(_table(model, [cell for cell in cells if cell.model is model]))
-    part.data["cells"] = [_data(cell) for cell in cells]
+        part.tables.append(_table(placement, model, [one for one in cells if one.model is model]))
+    part.data["cells"] += [_data(cell) for cell in cells]
     for cell in cells:
         if cell.theirs:
-            what = f"{report.size(cell.model.token_bytes)}, {cell.shape}: appends over SETs"
+            what = f"{report.size(cell.model.token_bytes)}, {cell.shape}, {placement}"
             part.verdicts.append(report.at_least(what, cell.ratio().median, TARGET))
-    return part
 
 
-def _table(model: server.Model, cells: list[Cell]) -> report.Table:
+def _table(placement: str, model: server.Model, cells: list[Cell]) -> report.Table:
     heads = ["", "truekv/s", "p50 us", "redis/s", "p50 us", "ours/redis", "rounds"]
     notes = [
         f"{SEQUENCES} sequences of {model.capacity} tokens; {SEQUENCES} keys in redis.",
@@ -133,7 +148,7 @@ def _table(model: server.Model, cells: list[Cell]) -> report.Table:
     ]
     if not cells[0].theirs:
         notes.append(NO_REDIS + ".")
-    title = f"Request rate, {report.size(model.token_bytes)} a request"
+    title = f"Request rate, {report.size(model.token_bytes)} a request, placed: {placement}"
     return report.Table(title, heads, [_row(cell) for cell in cells], notes)
 
 
@@ -149,6 +164,7 @@ def _row(cell: Cell) -> list[str]:
 
 def _data(cell: Cell) -> dict[str, object]:
     found: dict[str, object] = {
+        "placement": cell.placement,
         "bytes": cell.model.token_bytes,
         "clients": cell.shape.clients,
         "in_flight": cell.shape.in_flight,

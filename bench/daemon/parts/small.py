@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -53,11 +53,12 @@ def growth_table(
     return report.Table(title, heads, rows, notes)
 
 
-def growth_plot(title: str, subtitle: str, x: str, points: Sequence[Point]) -> str:
-    """With the target as a line."""
-    most = points[0].median * (1 + GROWTH_PERCENT / 100)
+def growth_plot(title: str, subtitle: str, x: str, curves: Mapping[str, Sequence[Point]]) -> str:
+    """With the target, by the first curve, as a line."""
+    lines = [series(name, points) for name, points in curves.items()]
+    most = next(iter(curves.values()))[0].median * (1 + GROWTH_PERCENT / 100)
     limit = Limit(f"target: {GROWTH_PERCENT:.0f} % above the first", most)
-    return svg(Plot(title, subtitle, x, "append p50, µs", [series("append", points)], limit))
+    return svg(Plot(title, subtitle, x, "append p50, µs", lines, limit))
 
 
 def series(name: str, points: Sequence[Point]) -> Series:
