@@ -9,6 +9,7 @@ from html import escape
 
 WIDTH, HEIGHT = 720, 400
 _LEFT, _RIGHT, _TOP, _BOTTOM = 74, 24, 82, 60
+_NEAR = 34  # pixels between the labels of two ticks, at least
 _TICKS = 5  # about so many on a linear axis
 
 _STYLE = """\
@@ -80,7 +81,7 @@ def svg(plot: Plot) -> str:
     x, y = _x_axis(plot), _y_axis(plot)
     parts = [_head(plot), _grid(plot, x, y)]
     if plot.limit is not None:
-        parts.append(_limit(plot.limit, x, y))
+        parts.append(_limit(plot.limit, y))
     parts += [_line(i, one, x, y) for i, one in enumerate(plot.series)]
     parts.append(_legend(plot.series))
     return "\n".join([*parts, "</svg>", ""])
@@ -125,7 +126,7 @@ def _grid(plot: Plot, x: _Axis, y: _Axis) -> str:
         at = y.at(value)
         parts.append(f'<path class="grid" d="M{left},{at:.1f} H{right}"/>')
         parts.append(_text(left - 8, at + 4.5, label(value), "end"))
-    for value in x.ticks():
+    for value in _x_ticks(x):
         at = x.at(value)
         parts.append(f'<path class="axis" d="M{at:.1f},{bottom} v5"/>')
         parts.append(_text(at, bottom + 20, label(value), "middle"))
@@ -137,10 +138,21 @@ def _grid(plot: Plot, x: _Axis, y: _Axis) -> str:
     return "\n".join(parts)
 
 
-def _limit(limit: Limit, x: _Axis, y: _Axis) -> str:
+def _x_ticks(x: _Axis) -> list[float]:
+    """With the last point, unless a tick is near it: that is where one looks."""
+    ticks = x.ticks()
+    if ticks and x.end - x.at(ticks[-1]) < _NEAR:
+        ticks.pop()
+    return [*ticks, x.high]
+
+
+def _limit(limit: Limit, y: _Axis) -> str:
+    """The line, and what it is at the end of the legend's row."""
     at = y.at(limit.y)
-    line = f'<path class="limit" stroke-dasharray="6 4" d="M{_LEFT},{at:.1f} H{WIDTH - _RIGHT}"/>'
-    return line + "\n" + _text(WIDTH - _RIGHT, at - 6, limit.name, "end", "dim")
+    right = WIDTH - _RIGHT
+    line = f'<path class="limit" stroke-dasharray="6 4" d="M{_LEFT},{at:.1f} H{right}"/>'
+    key = f'<path class="limit" stroke-dasharray="6 4" d="M{right - 190},64 h30"/>'
+    return "\n".join([line, key, _text(right - 152, 68.5, limit.name, "start", "dim")])
 
 
 def _line(index: int, series: Series, x: _Axis, y: _Axis) -> str:

@@ -60,7 +60,7 @@ class Part:
 
 def at_least(what: str, value: float, limit: float) -> Verdict:
     """A ratio that is to reach a limit."""
-    short = "" if value >= limit else f", {100 * (1 - value / limit):.0f} % below it"
+    short = "" if value >= limit else f", {100 * (1 - value / limit):.1f} % below it"
     return Verdict(what, f">= {limit:.2f}", f"{value:.2f}{short}", value >= limit)
 
 

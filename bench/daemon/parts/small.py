@@ -57,7 +57,7 @@ def growth_plot(title: str, subtitle: str, x: str, curves: Mapping[str, Sequence
     """With the target, by the first curve, as a line."""
     lines = [series(name, points) for name, points in curves.items()]
     most = next(iter(curves.values()))[0].median * (1 + GROWTH_PERCENT / 100)
-    limit = Limit(f"target: {GROWTH_PERCENT:.0f} % above the first", most)
+    limit = Limit(f"target: + {GROWTH_PERCENT:.0f} % at most", most)
     return svg(Plot(title, subtitle, x, "append p50, µs", lines, limit))
 
 
