@@ -13,7 +13,9 @@
 enum {
     PIECE_BYTES_CPU = 1 << 20,
     PIECE_BYTES_CUDA = 16 << 20,
-    PIECES_PER_SECOND = 16, /* of the background, at least, where it is slow */
+    PIECES_PER_SECOND = 16,      /* of the background, at least, where it is slow */
+    PIECE_BYTES_PAID = 64 << 10, /* by the background, at least, where caches are small: a job that
+                                    appends may have to wait for has a price of its own */
     SUMS_BYTES =
         512 << 10,    /* of a piece's checksums, left and found, unless one token takes more */
     IDLE_US = 1000000 /* until the background looks again, where there was nothing to read */
@@ -377,7 +379,8 @@ static void background_piece_done(struct tkv_core *core, const struct scrub_piec
     report->damages = NULL;
     report->n_damages = 0;
     report->damaged_tokens = 0;
-    pause_background(core, piece->bytes * 1000000 / core->config->scrub_bytes_per_second);
+    uint64_t paid = piece->bytes > PIECE_BYTES_PAID ? piece->bytes : PIECE_BYTES_PAID;
+    pause_background(core, paid * 1000000 / core->config->scrub_bytes_per_second);
 }
 
 static void complete_piece(struct tkv_job *job, void *arg)
