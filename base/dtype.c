@@ -3,31 +3,22 @@
 #include <assert.h>
 #include <string.h>
 
-static const struct {
-    const char *word;
-    size_t bytes;
-} dtypes[TKV_DTYPE_COUNT] = {
-#define X(name, word, bytes) {word, bytes},
+static const char *const words[TKV_DTYPE_COUNT] = {
+#define X(name, word, bytes) word,
     TKV_DTYPES(X)
 #undef X
 };
 
-size_t tkv_dtype_size(enum tkv_dtype dtype)
-{
-    assert((unsigned)dtype < TKV_DTYPE_COUNT);
-    return dtypes[dtype].bytes;
-}
-
 const char *tkv_dtype_word(enum tkv_dtype dtype)
 {
     assert((unsigned)dtype < TKV_DTYPE_COUNT);
-    return dtypes[dtype].word;
+    return words[dtype];
 }
 
 bool tkv_dtype_from_word(const char *word, enum tkv_dtype *out)
 {
     for (int i = 0; i < TKV_DTYPE_COUNT; i++) {
-        if (strcmp(word, dtypes[i].word) != 0) continue;
+        if (strcmp(word, words[i]) != 0) continue;
         *out = (enum tkv_dtype)i;
         return true;
     }

@@ -2,6 +2,7 @@
 #ifndef TKV_BASE_DTYPE_H
 #define TKV_BASE_DTYPE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +24,18 @@ enum tkv_dtype {
         TKV_DTYPE_COUNT
 };
 
-size_t tkv_dtype_size(enum tkv_dtype dtype);
+/* Bytes of an element. Inline: it is asked for each row of each append. */
+static inline size_t tkv_dtype_size(enum tkv_dtype dtype)
+{
+    static const unsigned char sizes[] = {
+#define X(name, word, bytes) bytes,
+        TKV_DTYPES(X)
+#undef X
+    };
+    assert((unsigned)dtype < TKV_DTYPE_COUNT);
+    return sizes[dtype];
+}
+
 const char *tkv_dtype_word(enum tkv_dtype dtype);
 bool tkv_dtype_from_word(const char *word, enum tkv_dtype *out);
 

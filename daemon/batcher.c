@@ -7,10 +7,6 @@
 #include "base/log.h"
 #include "daemon/core_impl.h"
 
-/* A batch this small on a CPU is written by the loop itself, where the engine is idle: two
- * hand-overs between threads take longer (some 10 us each, against 13 us for 128 KiB). */
-enum { HERE_BYTES = 256 << 10 };
-
 /* One batch on the device; a full one may queue behind it, since it will not get any fuller. */
 enum { IN_FLIGHT_MAX = 2 };
 
@@ -394,8 +390,7 @@ static bool launch(struct tkv_core *core)
     b->job.complete = complete_batch;
     b->sent_ns = core->sent_ns = tkv_now_ns();
     core->in_flight++;
-    bool here = core->device.backend == TKV_BACKEND_CPU && b->bytes <= HERE_BYTES &&
-                tkv_engine_run_now(core->engine, &b->job);
+    bool here = b->bytes <= core->here_bytes && tkv_engine_run_now(core->engine, &b->job);
     if (here)
         complete_batch(&b->job, core);
     else

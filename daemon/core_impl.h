@@ -54,6 +54,7 @@ struct tkv_core {
     size_t gathering_items;
     uint32_t in_flight;    /* batches */
     uint32_t spin_us;      /* 0: nobody spins */
+    size_t here_bytes;     /* of a batch that the loop may write by itself */
     uint64_t sent_ns;      /* when the newest batch went to the engine */
     uint64_t newest_batch; /* the last number handed out */
 

@@ -1,20 +1,11 @@
 /* The host as a device: every call does its work at once. */
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cpus.h"
 #include "kernels/cpu/cpu.h"
-
-/* Threads that may run at once, the owner's included. */
-static unsigned usable_cpus(void)
-{
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) return (unsigned)CPU_COUNT(&set);
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (unsigned)online : 1;
-}
 
 /* The text behind "key" and its colon in a /proc file; false where there is none. */
 static bool proc_value(const char *path, const char *key, char *out, size_t size)
@@ -136,7 +127,7 @@ enum tkv_status tkv_cpu_open(struct tkv_device **out)
     cpu->base = (struct tkv_device){
         .ops = &ops, .backend = TKV_BACKEND_CPU, .granularity = (size_t)sysconf(_SC_PAGESIZE)};
     cpu->convert = tkv_converters_best();
-    tkv_pool_init(&cpu->pool, usable_cpus() - 1);
+    tkv_pool_init(&cpu->pool, tkv_cpus() - 1);
     *out = &cpu->base;
     return TKV_OK;
 }
