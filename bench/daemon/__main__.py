@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.daemon import ROOT, setting
-from bench.daemon.parts import churn, connections, items, listing, rate, sequences, start, stream
+from bench.daemon.parts import churn, connections, items, listing, rate, sequences, start, step, stream
 from bench.daemon.report import Part
 from bench.daemon.setting import Failed, Setting
 
@@ -27,6 +27,7 @@ PARTS: dict[str, list[Measure]] = {
         listing.measure,
         churn.measure,
     ],
+    "step": [step.measure],
     "start": [start.measure],
 }
 

@@ -36,15 +36,17 @@ class Append:
     warmup: float | None = None  # absent: the effort's
 
 
-def append(setting: Setting, daemon: Daemon, what: Append) -> Load:
-    """Appends for the effort's seconds. Verified and scrubbed at the end: Failed where a byte is
+def append(
+    setting: Setting, daemon: Daemon, what: Append, seconds: float | None = None
+) -> Load:
+    """Appends for so many seconds, the effort's unless said. Verified and scrubbed at the end: Failed where a byte is
     wrong, or where no byte was looked at."""
     warmup = setting.effort.warmup if what.warmup is None else what.warmup
     words = [str(setting.truekv), "-s", str(daemon.socket), "bench", "--json"]
     words += ["--model", what.model.name, "--capacity", str(what.model.capacity)]
     words += ["--clients", str(what.clients), "--in-flight", str(what.in_flight)]
     words += ["--items", str(what.items), "--sequences", str(what.sequences)]
-    words += ["--seconds", f"{setting.effort.seconds:.3f}", "--warmup", f"{warmup:.3f}"]
+    words += ["--seconds", f"{seconds or setting.effort.seconds:.3f}", "--warmup", f"{warmup:.3f}"]
     words += ["--interval-ms", "1000000"]
     said = json.loads(_run(words))
     looked_at = said["verify"]["items_checked"] + said["scrub"]["checksums_checked"]
