@@ -340,10 +340,14 @@ static void bring_near(const struct tkv_sequence *seq)
     }
 }
 
+void tkv_core_alert(struct tkv_core *core)
+{
+    tkv_engine_alert(core->engine);
+}
+
 void tkv_core_expect(struct tkv_core *core, const struct tkv_request *append)
 {
     assert(append->method == TKV_METHOD_SEQ_APPEND);
-    tkv_engine_alert(core->engine);
     for (size_t i = 0; i < append->params.seq_append.m; i++) {
         const struct tkv_sequence *seq =
             tkv_sequences_find(core->sequences, append->params.seq_append.seqs[i]);

@@ -125,8 +125,11 @@ bool tkv_core_spins(const struct tkv_core *core);
  * to come back. */
 void tkv_core_linger(struct tkv_core *core);
 
-/* An append is about to be submitted, its payload is nearly all there: the engine looks out for it,
- * and what it names is brought near. append: a request without error. */
+/* An append is on its way: the engine looks out for it. */
+void tkv_core_alert(struct tkv_core *core);
+
+/* It is about to be submitted, its payload is nearly all there: what it names is brought near.
+ * append: a request without error. */
 void tkv_core_expect(struct tkv_core *core, const struct tkv_request *append);
 
 /* The client is gone: its sequences with on_disconnect "free" are freed. Its operations under way
