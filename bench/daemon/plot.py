@@ -16,12 +16,14 @@ _STYLE = """\
   .paper { fill: #ffffff; } text { fill: #1f2328; } .dim { fill: #57606a; }
   .grid { stroke: #d8dee4; } .axis { stroke: #57606a; } .limit { stroke: #57606a; }
   .s0 { stroke: #1d4ed8; } .s1 { stroke: #c2410c; } .s2 { stroke: #15803d; }
-  .d0 { fill: #1d4ed8; } .d1 { fill: #c2410c; } .d2 { fill: #15803d; }
+  .s3 { stroke: #7e22ce; }
+  .d0 { fill: #1d4ed8; } .d1 { fill: #c2410c; } .d2 { fill: #15803d; } .d3 { fill: #7e22ce; }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117; } text { fill: #e6edf3; } .dim { fill: #9198a1; }
     .grid { stroke: #262c36; } .axis { stroke: #8b949e; } .limit { stroke: #8b949e; }
     .s0 { stroke: #60a5fa; } .s1 { stroke: #fb923c; } .s2 { stroke: #4ade80; }
-    .d0 { fill: #60a5fa; } .d1 { fill: #fb923c; } .d2 { fill: #4ade80; }
+    .s3 { stroke: #c084fc; }
+    .d0 { fill: #60a5fa; } .d1 { fill: #fb923c; } .d2 { fill: #4ade80; } .d3 { fill: #c084fc; }
   }"""
 
 
