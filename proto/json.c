@@ -13,10 +13,19 @@ void tkv_json_init(struct tkv_json *j, struct tkv_buffer *out)
     j->comma = false;
 }
 
+/* One character: most of what is written besides names and numbers. */
+static void put_char(struct tkv_buffer *out, char c)
+{
+    if (out->status == TKV_OK && out->len < out->cap && out->len < out->max)
+        out->data[out->len++] = (uint8_t)c;
+    else
+        tkv_buffer_append(out, &c, 1);
+}
+
 /* A value or name starts here. */
 static void start(struct tkv_json *j)
 {
-    if (j->comma) tkv_buffer_append(j->out, ",", 1);
+    if (j->comma) put_char(j->out, ',');
     j->comma = true;
 }
 
@@ -24,24 +33,35 @@ void tkv_json_open(struct tkv_json *j, char bracket)
 {
     assert(bracket == '{' || bracket == '[');
     start(j);
-    tkv_buffer_append(j->out, &bracket, 1);
+    put_char(j->out, bracket);
     j->comma = false;
 }
 
 void tkv_json_close(struct tkv_json *j, char bracket)
 {
     assert(bracket == '}' || bracket == ']');
-    tkv_buffer_append(j->out, &bracket, 1);
+    put_char(j->out, bracket);
     j->comma = true;
+}
+
+static char *put_text(char *to, const char *text, size_t n)
+{
+    memcpy(to, text, n);
+    return to + n;
 }
 
 void tkv_json_name(struct tkv_json *j, const char *name)
 {
+    size_t n = strlen(name);
     start(j);
-    tkv_buffer_append(j->out, "\"", 1);
-    tkv_buffer_puts(j->out, name);
-    tkv_buffer_append(j->out, "\":", 2);
+    char *to = tkv_buffer_reserve(j->out, n + 3);
     j->comma = false;
+    if (to == NULL) return;
+    *to++ = '"';
+    to = put_text(to, name, n);
+    *to++ = '"';
+    *to = ':';
+    j->out->len += n + 3;
 }
 
 void tkv_json_raw(struct tkv_json *j, const char *text, size_t len)
@@ -128,7 +148,7 @@ void tkv_json_string(struct tkv_json *j, const char *text)
 {
     size_t n = strlen(text);
     start(j);
-    tkv_buffer_append(j->out, "\"", 1);
+    put_char(j->out, '"');
     for (;;) {
         size_t plain = plain_length(text, n);
         tkv_buffer_append(j->out, text, plain);
@@ -142,15 +162,15 @@ void tkv_json_string(struct tkv_json *j, const char *text)
         text++;
         n--;
     }
-    tkv_buffer_append(j->out, "\"", 1);
+    put_char(j->out, '"');
 }
 
 void tkv_json_base64(struct tkv_json *j, const void *bytes, size_t n)
 {
     start(j);
-    tkv_buffer_append(j->out, "\"", 1);
+    put_char(j->out, '"');
     tkv_base64_write(j->out, bytes, n);
-    tkv_buffer_append(j->out, "\"", 1);
+    put_char(j->out, '"');
 }
 
 void tkv_json_put_uint(struct tkv_json *j, const char *name, uint64_t value)

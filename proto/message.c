@@ -4,6 +4,7 @@
 
 #include "proto/decode.h"
 #include "proto/mend.h"
+#include "proto/quick.h"
 #include "proto/text.h"
 
 /* A message and all its memory; the common case of one request is one allocation beside cJSON's. */
@@ -239,18 +240,42 @@ static enum tkv_status decode_line(struct parsed *p, const char *line, size_t le
     return p->arena.failed ? TKV_ENOMEM : TKV_OK;
 }
 
-struct tkv_message *tkv_message_parse(const char *line, size_t len)
+/* A message of one request that nobody has decoded yet. The arena is not cleared: it is the larger
+ * part, and need not be. */
+static struct parsed *open_message(void)
 {
-    struct parsed *p = calloc(1, sizeof *p);
+    struct parsed *p = malloc(sizeof *p);
     if (p == NULL) return NULL;
+    memset(p, 0, offsetof(struct parsed, arena));
+    tkv_arena_init(&p->arena);
     p->msg.impl = p;
     p->msg.requests = &p->first;
     p->msg.n = 1;
     init_request(&p->first);
-    tkv_arena_init(&p->arena);
-    if (decode_line(p, line, len) == TKV_OK) return &p->msg;
+    return p;
+}
+
+static struct tkv_message *finish_message(struct parsed *p, enum tkv_status st)
+{
+    if (st == TKV_OK) return &p->msg;
     tkv_message_free(&p->msg);
     return NULL;
+}
+
+struct tkv_message *tkv_message_parse(const char *line, size_t len)
+{
+    struct parsed *p = open_message();
+    if (p == NULL) return NULL;
+    if (!tkv_quick_append(line, len, &p->first, &p->arena))
+        return finish_message(p, decode_line(p, line, len));
+    p->msg.payload_bytes = p->first.payload_bytes;
+    return finish_message(p, p->arena.failed ? TKV_ENOMEM : TKV_OK);
+}
+
+struct tkv_message *tkv_message_parse_ordinary(const char *line, size_t len)
+{
+    struct parsed *p = open_message();
+    return p != NULL ? finish_message(p, decode_line(p, line, len)) : NULL;
 }
 
 void tkv_message_free(struct tkv_message *msg)

@@ -138,17 +138,33 @@ double tkv_number_read(const char *text, size_t n)
     return to_double(&d);
 }
 
+static size_t count_digits(uint64_t value)
+{
+    size_t n = 1;
+    for (; value >= 10000; value /= 10000)
+        n += 4;
+    return n + (value >= 10) + (value >= 100) + (value >= 1000);
+}
+
+/* 00 to 99: two digits a division. */
+static const char pairs[] = "0001020304050607080910111213141516171819"
+                            "2021222324252627282930313233343536373839"
+                            "4041424344454647484950515253545556575859"
+                            "6061626364656667686970717273747576777879"
+                            "8081828384858687888990919293949596979899";
+
+/* Written where it belongs, from behind. */
 size_t tkv_format_uint(uint64_t value, char out[TKV_NUMBER_CHARS])
 {
-    char reversed[TKV_NUMBER_CHARS];
-    size_t n = 0;
-    do {
-        reversed[n++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    for (size_t i = 0; i < n; i++)
-        out[i] = reversed[n - 1 - i];
-    out[n] = '\0';
+    size_t n = count_digits(value);
+    char *to = out + n;
+    *to = '\0';
+    for (; value >= 10; value /= 100) {
+        to -= 2;
+        memcpy(to, pairs + 2 * (value % 100), 2);
+    }
+    if (to > out) *--to = (char)('0' + value);
+    assert(to == out);
     return n;
 }
 

@@ -1,10 +1,12 @@
 /* A line becomes a message, each of whose requests is within its rules or has an error that can be
- * written as an answer, which must be JSON by our own gate. */
+ * written as an answer, which must be JSON by our own gate. What is read the quick way reads the
+ * same the ordinary way. */
 #include <string.h>
 
 #include "proto/answer.h"
 #include "proto/gate.h"
 #include "tests/fuzz/target.h"
+#include "tests/proto/quick_check.h"
 
 static struct tkv_buffer out;
 
@@ -57,6 +59,8 @@ static void check_params(const struct tkv_request *r, bool in_batch)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct tkv_gate_error err;
+    bool taken;
+    MUST(quick_fault((const char *)data, size, &taken) == NULL);
     bool is_json = tkv_gate_check((const char *)data, size, &err) == TKV_OK;
     struct tkv_message *msg = tkv_message_parse((const char *)data, size);
     MUST(msg != NULL && msg->n >= 1 && (msg->is_batch || msg->n == 1));

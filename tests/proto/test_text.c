@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,6 +126,32 @@ START_TEST(decimal_text)
 }
 END_TEST
 
+static void assert_uint(uint64_t value)
+{
+    char ours[TKV_NUMBER_CHARS], theirs[TKV_NUMBER_CHARS];
+    int n = snprintf(theirs, sizeof theirs, "%" PRIu64, value);
+    ck_assert_uint_eq(tkv_format_uint(value, ours), (size_t)n);
+    ck_assert_str_eq(ours, theirs);
+}
+
+/* Goal: integers are written as printf() writes them. Method: around each power of ten and two. */
+START_TEST(integer_text)
+{
+    for (uint64_t value = 0; value < 2000; value++)
+        assert_uint(value);
+    for (uint64_t power = 10; power < UINT64_MAX / 10; power *= 10) {
+        assert_uint(power * 10 - 1);
+        assert_uint(power * 10);
+        assert_uint(power * 10 + 7);
+    }
+    for (unsigned bit = 0; bit < 64; bit++) {
+        assert_uint((UINT64_C(1) << bit) - 1);
+        assert_uint(UINT64_C(1) << bit);
+    }
+    assert_uint(UINT64_MAX);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("text");
@@ -134,6 +161,7 @@ int main(void)
     tcase_add_test(tc, refused);
     tcase_add_test(tc, utf8_cuts);
     tcase_add_test(tc, decimal_text);
+    tcase_add_test(tc, integer_text);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
 }
