@@ -43,9 +43,9 @@ static void lower(uint64_t *limit, const char *name, uint64_t fallback, uint64_t
     *limit = to;
 }
 
-/* Every client takes a descriptor, and on the CPU every sequence, too: who comes too late is to
- * hear "overloaded" from us and not to be dropped by the kernel. */
-static bool fit_open_files(struct tkv_config *config, enum tkv_backend backend)
+/* Every client takes a descriptor: who comes too late is to hear "overloaded" from us and not to be
+ * dropped by the kernel. */
+static bool fit_open_files(struct tkv_config *config)
 {
     struct tkv_config defaults;
     tkv_config_init(&defaults);
@@ -57,13 +57,8 @@ static bool fit_open_files(struct tkv_config *config, enum tkv_backend backend)
                 open_files, 2 * spare);
         return false;
     }
-    uint64_t left = open_files - spare;
-    bool shared = backend == TKV_BACKEND_CPU;
     lower(&config->limits_max_connections, "limits.max_connections",
-          defaults.limits_max_connections, shared ? left / 2 : left, open_files);
-    if (!shared) return true;
-    lower(&config->limits_max_sequences, "limits.max_sequences", defaults.limits_max_sequences,
-          left - config->limits_max_connections, open_files);
+          defaults.limits_max_connections, open_files - spare, open_files);
     return true;
 }
 
@@ -121,7 +116,7 @@ static int serve(struct tkv_config *config)
     signal(SIGHUP, SIG_IGN); /* the end of a terminal is not the end of the daemon */
     tkv_log_set_level(config->log_level);
     if (open_device(config, &dev) != TKV_OK) return 1;
-    if (!fit_open_files(config, tkv_device_backend(dev))) {
+    if (!fit_open_files(config)) {
         tkv_device_close(dev);
         return 1;
     }

@@ -149,9 +149,7 @@ static void create_failed(struct tkv_core *core, struct tkv_op *op, struct tkv_s
         tkv_core_fail(core, op, st, "the device could not make a cache of %zu bytes", bytes);
         return;
     }
-    tkv_error_set(&op->error, st,
-                  "the device (or the limit of open files) has no room for %zu bytes, although the "
-                  "budget has",
+    tkv_error_set(&op->error, st, "the device has no room for %zu bytes, although the budget has",
                   bytes);
     tkv_error_number(&op->error, needed, bytes);
     tkv_error_number(&op->error, available, 0);

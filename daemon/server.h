@@ -20,7 +20,7 @@ struct tkv_connection;
 enum {
     TKV_LISTENERS_MAX = 2 * TKV_LISTEN_MAX, /* our own, and as many handed over by systemd */
     TKV_REFUSED_MAX = 32,                   /* connections over the limit that hear why */
-    TKV_DESCRIPTORS_SPARE = 128             /* descriptors for all but clients and sequences */
+    TKV_DESCRIPTORS_SPARE = 128             /* descriptors for all but clients */
 };
 
 /* X(phase, may become) */

@@ -23,7 +23,7 @@ struct tkv_device_ops {
 
     enum tkv_status (*memory_alloc)(struct tkv_device *dev, size_t mapped, struct tkv_memory *out);
     void (*memory_free)(struct tkv_device *dev, struct tkv_memory *mem);
-    enum tkv_status (*memory_export)(struct tkv_device *dev, const struct tkv_memory *mem, int *fd);
+    enum tkv_status (*memory_export)(struct tkv_device *dev, struct tkv_memory *mem, int *fd);
     enum tkv_status (*scratch_alloc)(struct tkv_device *dev, size_t bytes, void **out);
     void (*scratch_free)(struct tkv_device *dev, void *ptr);
 

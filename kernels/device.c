@@ -123,7 +123,7 @@ void tkv_memory_free(struct tkv_device *dev, struct tkv_memory *mem)
     *mem = (struct tkv_memory){.fd = -1};
 }
 
-enum tkv_status tkv_memory_export(struct tkv_device *dev, const struct tkv_memory *mem, int *fd)
+enum tkv_status tkv_memory_export(struct tkv_device *dev, struct tkv_memory *mem, int *fd)
 {
     enum tkv_status st = tkv_device_ready(dev);
     if (st != TKV_OK) return st;

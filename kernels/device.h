@@ -47,27 +47,30 @@ enum tkv_status tkv_device_info(struct tkv_device *dev, struct tkv_device_info *
  * last call (null cache, pos + tokens > capacity, ...); the word is cleared, nothing is lost. */
 enum tkv_status tkv_device_sync(struct tkv_device *dev);
 
-/* --- cache memory: zeroed, behind a descriptor that other processes can be given ------------- */
+/* --- cache memory: zeroed, and with a descriptor for other processes where they ask for one --- */
 
 struct tkv_memory {
     void *ptr;       /* device address */
     size_t bytes;    /* mapped bytes, >= what was asked for (CUDA: granularity of 2 MiB) */
-    int fd;          /* CPU: the memfd. CUDA: -1, see tkv_memory_export() */
-    uint64_t handle; /* CUDA: the allocation's handle; else 0 */
+    int fd;          /* CPU: the memfd, once exported. Else, and on CUDA, -1 */
+    uint64_t handle; /* the backend's own */
 };
 
-/* Fresh memory, all bytes zero when the call returns. TKV_ENOMEM (descriptors that ran out, too)
- * and TKV_EINVAL (0 bytes) leave *out alone. Free: queued work is waited for; *mem is emptied. */
+/* Fresh memory, all bytes zero when the call returns; takes no descriptor. TKV_ENOMEM and
+ * TKV_EINVAL (0 bytes) leave *out alone. Free: through the same handle, before it is closed; queued
+ * work is waited for; *mem is emptied. */
 enum tkv_status tkv_memory_alloc(struct tkv_device *dev, size_t bytes, struct tkv_memory *out);
 void tkv_memory_free(struct tkv_device *dev, struct tkv_memory *mem);
 
 /* Mapped bytes that an allocation of `bytes` takes; false on overflow. */
 bool tkv_memory_mapped(struct tkv_device *dev, size_t bytes, size_t *out);
 
-/* A new descriptor of the memory, for another process (caller closes it): on the CPU the memfd, for
+/* A new descriptor of the memory, for another process (caller closes it): on the CPU a memfd, for
  * reading only and sealed in size; on CUDA a shareable handle of the driver's virtual memory API
- * (TKV_ENOTSUP where the driver has none). */
-enum tkv_status tkv_memory_export(struct tkv_device *dev, const struct tkv_memory *mem, int *fd);
+ * (TKV_ENOTSUP where the driver has none). On the CPU the first call moves the memory into the
+ * memfd, at the same address: nobody else may touch it meanwhile, and mem->fd is open from then on.
+ * TKV_ENOMEM, for descriptors that ran out, too: the bytes are what they were. */
+enum tkv_status tkv_memory_export(struct tkv_device *dev, struct tkv_memory *mem, int *fd);
 
 /* --- scratch: plain device memory, content unspecified ---------------------------------------- */
 enum tkv_status tkv_scratch_alloc(struct tkv_device *dev, size_t bytes, void **out);

@@ -98,6 +98,7 @@ static void cpu_close(struct tkv_device *dev)
     struct tkv_cpu_device *cpu = tkv_cpu(dev);
     tkv_pool_close(&cpu->pool);
     tkv_row_keys_close(&cpu->keys);
+    tkv_slabs_close(&cpu->slabs);
     free(cpu);
 }
 
@@ -127,6 +128,7 @@ enum tkv_status tkv_cpu_open(struct tkv_device **out)
     cpu->base = (struct tkv_device){
         .ops = &ops, .backend = TKV_BACKEND_CPU, .granularity = (size_t)sysconf(_SC_PAGESIZE)};
     cpu->convert = tkv_converters_best();
+    tkv_slabs_init(&cpu->slabs, cpu->base.granularity);
     tkv_pool_init(&cpu->pool, tkv_cpus() - 1);
     *out = &cpu->base;
     return TKV_OK;

@@ -87,8 +87,7 @@ enum tkv_status tkv_cuda_table_busy(struct tkv_cuda_device *cuda, struct tkv_cud
 enum tkv_status tkv_cuda_memory_alloc(struct tkv_device *dev, size_t mapped,
                                       struct tkv_memory *out);
 void tkv_cuda_memory_free(struct tkv_device *dev, struct tkv_memory *mem);
-enum tkv_status tkv_cuda_memory_export(struct tkv_device *dev, const struct tkv_memory *mem,
-                                       int *fd);
+enum tkv_status tkv_cuda_memory_export(struct tkv_device *dev, struct tkv_memory *mem, int *fd);
 enum tkv_status tkv_cuda_scratch_alloc(struct tkv_device *dev, size_t bytes, void **out);
 void tkv_cuda_scratch_free(struct tkv_device *dev, void *ptr);
 enum tkv_status tkv_cuda_fill(struct tkv_device *dev, void *dst, int byte, size_t bytes);

@@ -100,8 +100,7 @@ void tkv_cuda_memory_free(struct tkv_device *dev, struct tkv_memory *mem)
     (void)cudaGetLastError();
 }
 
-enum tkv_status tkv_cuda_memory_export(struct tkv_device *dev, const struct tkv_memory *mem,
-                                       int *fd)
+enum tkv_status tkv_cuda_memory_export(struct tkv_device *dev, struct tkv_memory *mem, int *fd)
 {
     struct tkv_cuda_device *cuda = tkv_cuda(dev);
     int exported = -1;

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.daemon import report, server
-from bench.daemon.parts.sequences import CONFIG, possible
+from bench.daemon.parts.sequences import CONFIG
 from bench.daemon.parts.small import MODEL, Point, series
 from bench.daemon.plot import Plot, svg
 from bench.daemon.setting import Failed, Setting
@@ -29,15 +29,14 @@ class Walk:
 def measure(setting: Setting) -> report.Part:
     curves: dict[int, list[Point]] = {page: [] for page in PAGES}
     with server.truekvd(setting, CONFIG) as daemon, daemon.connect() as connection:
-        counts, note = possible(daemon, setting.effort.sequences)
         made = 0
-        for count in counts:
+        for count in setting.effort.sequences:
             made += _create(connection, count - made)
             for page in PAGES:
                 walks = [_walk(connection, page) for _ in range(setting.effort.rounds)]
                 _check(walks, count)
                 curves[page].append(Point(count, [median(one.page_us) for one in walks]))
-    return _report(curves, note)
+    return _report(curves)
 
 
 def _create(connection: Connection, count: int) -> int:
@@ -70,14 +69,14 @@ def _check(walks: list[Walk], count: int) -> None:
             raise Failed(f"seq.list listed {walk.entries} of {count} sequences")
 
 
-def _report(curves: dict[int, list[Point]], note: list[str]) -> report.Part:
+def _report(curves: dict[int, list[Point]]) -> report.Part:
     part = report.Part("listing")
     heads = ["sequences", *(f"us, {page} a page" for page in curves)]
     rows = [
         [report.count(points[0].x), *(f"{one.median:.0f}" for one in points)]
         for points in zip(*curves.values(), strict=True)
     ]
-    notes = ["Median page of a walk over all, median of walks.", *note]
+    notes = ["Median page of a walk over all, median of walks."]
     part.tables.append(report.Table("A page of seq.list by sequences open", heads, rows, notes))
     lines = [series(f"{page} entries a page", points) for page, points in curves.items()]
     title = "A page of seq.list by sequences open"

@@ -7,7 +7,7 @@ bytes a second, whatever caches they belong to: of caches as small as these, tho
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from bench.daemon import load, report, server
 from bench.daemon.parts import small
@@ -30,8 +30,8 @@ def measure(setting: Setting) -> report.Part:
     part = report.Part("sequences")
     curves: dict[str, list[Point]] = {}
     for name, config in CONFIGS.items():
-        curves[name], note = _curve(setting, config)
-        _add(part, name, curves[name], note)
+        curves[name] = _curve(setting, config)
+        _add(part, name, curves[name])
     part.plots["append-by-sequences"] = small.growth_plot(
         "Append p50 by sequences open",
         "one request in flight, 512 bytes, each to the next sequence; all on one CPU; bars: rounds",
@@ -41,25 +41,12 @@ def measure(setting: Setting) -> report.Part:
     return part
 
 
-def _curve(setting: Setting, config: server.Config) -> tuple[list[Point], list[str]]:
+def _curve(setting: Setting, config: server.Config) -> list[Point]:
+    counts = setting.effort.sequences
     with one_cpu(), server.truekvd(setting, config) as daemon:
-        counts, note = possible(daemon, setting.effort.sequences)
         measures = {count: _append(setting, daemon, count) for count in counts}
         found = by_turns(measures, setting.effort.rounds)
-    return [Point(count, [one.p50_us for one in found[count]]) for count in counts], note
-
-
-def possible(daemon: server.Daemon, counts: Sequence[int]) -> tuple[list[int], list[str]]:
-    """Those that the daemon allows, and nearly its limit in place of larger ones; a note that says
-    so."""
-    with daemon.connect() as connection:
-        most = int(connection.call("server.info")["limits"]["max_sequences"])
-    fine = [count for count in counts if count <= most]
-    if len(fine) == len(counts):
-        return fine, []
-    cut = most * 9 // 10 // 1000 * 1000
-    note = f"At most {report.count(most)} sequences are possible here, by the limit of open files."
-    return (fine + [cut] if cut > fine[-1] else fine), [note]
+    return [Point(count, [one.p50_us for one in found[count]]) for count in counts]
 
 
 def _append(setting: Setting, daemon: server.Daemon, count: int) -> Callable[[], load.Load]:
@@ -81,8 +68,8 @@ def _await_free(daemon: server.Daemon) -> None:
             time.sleep(0.02)
 
 
-def _add(part: report.Part, name: str, points: list[Point], note: list[str]) -> None:
-    notes = ["One request in flight, 512 bytes, to the next sequence each; all on one CPU.", *note]
+def _add(part: report.Part, name: str, points: list[Point]) -> None:
+    notes = ["One request in flight, 512 bytes, to the next sequence each; all on one CPU."]
     title = f"Append by sequences open, {name}"
     part.tables.append(small.growth_table(title, "sequences", points, notes))
     times = small.grown(points[0], points[-1]).median
