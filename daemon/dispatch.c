@@ -336,7 +336,8 @@ static void submit(struct tkv_call *call, struct tkv_staging *block)
     struct tkv_server *server = call->exchange->server;
     struct tkv_connection *conn = call->exchange->conn;
     struct tkv_op *op = &call->op;
-    struct tkv_error error = {.status = TKV_OK};
+    struct tkv_error error; /* large: filled where there is one */
+    error.status = TKV_OK;
     op->request = call->request;
     op->client = &conn->client;
     op->done = on_done;
@@ -356,18 +357,20 @@ static void submit(struct tkv_call *call, struct tkv_staging *block)
 static void start(struct tkv_call *call, struct tkv_staging *block)
 {
     const struct tkv_request *r = call->request;
-    struct tkv_error error = r->error;
-    if (error.status == TKV_OK) {
-        switch (tkv_handler_of(r->method)->place) {
-        case TKV_PLACE_CORE: submit(call, block); return;
-        case TKV_PLACE_EDGE: break;
-        case TKV_PLACE_NONE:
-            tkv_error_set(&error, TKV_ENOTSUP, "%s is not supported yet",
-                          tkv_method_word(r->method));
-        }
+    struct tkv_error error;
+    enum tkv_place place = TKV_PLACE_EDGE;
+    if (r->error.status == TKV_OK) place = tkv_handler_of(r->method)->place;
+    if (place == TKV_PLACE_CORE) {
+        submit(call, block);
+        return;
     }
     assert(block == NULL); /* only an append that is fine so far has one */
-    answer(call, &error);
+    if (place == TKV_PLACE_NONE) {
+        tkv_error_set(&error, TKV_ENOTSUP, "%s is not supported yet", tkv_method_word(r->method));
+        answer(call, &error);
+    } else {
+        answer(call, &r->error);
+    }
 }
 
 static struct exchange *open_exchange(struct tkv_connection *conn, struct tkv_message *msg)
