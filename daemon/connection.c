@@ -11,10 +11,10 @@
 
 enum { REFUSED_RETRY_MS = 1000, KEEPALIVE_S = 60 };
 
-/* An append is announced when no more than this is missing. The engine, asleep, takes some 50 us to
- * wake, and now and then twice as long; a Unix socket brings 6 to 8 KiB a microsecond. What is
- * brought near must not be pushed out again by the rest of the payload. */
-enum { ALERT_BYTES = 1 << 20, EXPECT_BYTES = 512 << 10 };
+/* A payload that comes quickly, so many bytes in a read, keeps the engine awake: asleep, it takes
+ * some 50 us to wake, and on a virtual machine now and then a millisecond. What an append names is
+ * brought near when no more than so many bytes are missing, which do not push it out again. */
+enum { QUICK_READ_BYTES = 64 << 10, EXPECT_BYTES = 512 << 10 };
 
 static const unsigned state_moves[] = {
 #define X(state, moves) moves,
@@ -188,7 +188,7 @@ static void take_line(struct tkv_connection *conn, const char *line, size_t len)
     if (block != NULL) {
         conn->message = msg;
         conn->block = block;
-        conn->alerted = conn->expected = false;
+        conn->expected = false;
         return;
     }
     tkv_dispatch(conn, msg, NULL);
@@ -237,14 +237,13 @@ static void pump(struct tkv_connection *conn)
     }
 }
 
-static void announce(struct tkv_connection *conn)
+/* Of the append whose payload is under way, after a read of n bytes. */
+static void announce(struct tkv_connection *conn, size_t n)
 {
     struct tkv_core *core = conn->server->core;
-    uint64_t left = tkv_frame_payload_left(&conn->frame);
-    if (conn->message == NULL || conn->expected || left > ALERT_BYTES) return;
-    if (!conn->alerted) tkv_core_alert(core);
-    conn->alerted = true;
-    if (left > EXPECT_BYTES) return;
+    if (conn->message == NULL) return;
+    if (n >= QUICK_READ_BYTES) tkv_core_alert(core);
+    if (conn->expected || tkv_frame_payload_left(&conn->frame) > EXPECT_BYTES) return;
     tkv_core_expect(core, &conn->message->requests[0]);
     conn->expected = true;
 }
@@ -296,7 +295,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     conn->read_ns = tkv_now_ns();
     tkv_frame_filled(&conn->frame, (size_t)n);
     pump(conn);
-    announce(conn);
+    announce(conn, (size_t)n);
     update_reading(conn); /* at once: libuv would go on to read what must wait, and its end */
 }
 

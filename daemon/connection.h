@@ -50,7 +50,7 @@ struct tkv_connection {
     struct tkv_frame frame;
     struct tkv_message *message; /* its payload is on the way */
     struct tkv_staging *block;   /* where that goes */
-    bool alerted, expected;      /* the core has been told of it */
+    bool expected;               /* the core has been told of it */
     bool reading;
     uint64_t read_ns, parse_ns; /* when bytes came last; what its last line took to understand */
 

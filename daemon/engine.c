@@ -26,6 +26,7 @@ struct tkv_engine {
     bool alert;              /* under lock: a job is about to come */
     struct tkv_engine_manner manner;
     atomic_bool news;               /* a job has come, or stop; for the thread that spins */
+    atomic_bool looking;            /* it spins */
     atomic_bool finished;           /* done is not empty */
     _Atomic uint64_t look_until_ns; /* so long it spins */
     void (*wake)(void *arg);
@@ -63,9 +64,11 @@ static void look_out(struct tkv_engine *e, uint64_t us)
 /* Looks out for a job for a while: who sleeps is woken some 10 to 50 us late. */
 static void spin(struct tkv_engine *e)
 {
+    atomic_store_explicit(&e->looking, true, memory_order_relaxed);
     while (!atomic_load_explicit(&e->news, memory_order_relaxed) &&
            tkv_now_ns() < atomic_load_explicit(&e->look_until_ns, memory_order_relaxed))
         tkv_relax();
+    atomic_store_explicit(&e->looking, false, memory_order_relaxed);
     atomic_store_explicit(&e->news, false, memory_order_relaxed);
 }
 
@@ -193,6 +196,7 @@ void tkv_engine_alert(struct tkv_engine *engine)
     const uint64_t patience = 10; /* of a job that is announced, in times of a pause between two */
     if (engine->manner.spin_us == 0) return;
     look_out(engine, engine->manner.spin_us * patience);
+    if (atomic_load_explicit(&engine->looking, memory_order_relaxed)) return;
     pthread_mutex_lock(&engine->lock);
     engine->alert = true;
     pthread_cond_signal(&engine->work);

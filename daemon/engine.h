@@ -49,7 +49,8 @@ void tkv_engine_close(struct tkv_engine *engine);
 void tkv_engine_submit(struct tkv_engine *engine, struct tkv_job *job);
 
 /* Any thread: a job is about to be submitted. A thread that sleeps takes tens of microseconds to
- * wake; told in time, it looks out for the job. */
+ * wake; told in time, it looks out for the job. Told while it just goes to sleep, it may miss it:
+ * whoever can tells it more than once. */
 void tkv_engine_alert(struct tkv_engine *engine);
 
 /* Runs the job on the calling thread, in the engine's place, where it has nothing else to do, and

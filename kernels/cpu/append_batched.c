@@ -17,8 +17,9 @@
  * 256 bytes on two cores, no gain at 256 KiB and 0.6 to 0.8 of the time at 512 KiB. Rows of one
  * token land far apart, each on a page of its own: fetching the places of the runs to come,
  * PREFETCH_RUNS ahead, took such steps to 0.4 (512 KiB) and 0.6 (8 MiB) of their time. From
- * STREAMED_BYTES on, more than a core's own cache holds, whole lines are written past the caches
- * instead, which need not be read first then: 0.77 of the processor's time for a step of 8 MiB. */
+ * STREAMED_BYTES on, whole lines are written past the caches instead, which need not be read first
+ * then: one step comes back to a sequence's lines when it has long pushed them out. 0.85 (128 KiB)
+ * and 0.77 (8 MiB) of the processor's time of a request. */
 enum {
     HELPED_BYTES = 512 * 1024,
     TASK_BYTES = 64 * 1024,
@@ -26,7 +27,7 @@ enum {
     PREFETCH_BYTES_MAX = 512, /* of a run; the hardware follows longer ones itself */
     TOGETHER = 4,             /* planes: copied, then summed while they are at hand */
     PIECE_ELEMENTS = 512,     /* converted at a time; whole groups of keys */
-    STREAMED_BYTES = 1024 * 1024,
+    STREAMED_BYTES = 64 * 1024,
     LINE = 64
 };
 
