@@ -156,7 +156,7 @@ static bool must_wait(struct tkv_core *core, const struct tkv_op *op)
 static void mark_blocked(struct tkv_core *core, const struct tkv_op *op)
 {
     for (size_t i = 0; i < op->n_seqs; i++)
-        tkv_sequences_find(core->sequences, op->seqs[i])->blocked_scan = core->scan;
+        named(core, op, i)->blocked_scan = core->scan;
 }
 
 /* While an operation waits, each sequence that it names has an entry, so that what comes later and
@@ -187,7 +187,7 @@ static void stop_waiting(struct tkv_core *core, struct tkv_op *op)
     tkv_op_unlink(&core->waiting, op);
     tkv_stat_sub(&core->stats.queue_waiting, 1);
     for (size_t i = 0; i < op->n_seqs; i++)
-        tkv_sequences_find(core->sequences, op->seqs[i])->waiters--;
+        named(core, op, i)->waiters--;
 }
 
 void tkv_core_drop_if_unused(struct tkv_core *core, struct tkv_sequence *seq)

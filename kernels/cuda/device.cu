@@ -156,6 +156,16 @@ static int driver_attribute(const struct tkv_cuda_device *cuda, CUdevice_attribu
     return result == CUDA_SUCCESS ? value : 0;
 }
 
+/* Whether the kernels that the GPU picks from this build know of programmatic launches. */
+static bool waits_for_turn(int capability)
+{
+    static const int built[] = {__CUDA_ARCH_LIST__}; /* 900 for 9.0 */
+    bool found = false;
+    for (size_t i = 0; i < sizeof built / sizeof built[0]; i++)
+        found = found || (built[i] >= 900 && built[i] <= capability * 10);
+    return found;
+}
+
 /* NULL, or what the GPU or its driver lacks. Fills what is known of the device. */
 static const char *missing_feature(struct tkv_cuda_device *cuda)
 {
@@ -168,7 +178,7 @@ static const char *missing_feature(struct tkv_cuda_device *cuda)
         return "the GPU lacks virtual memory management";
     cuda->exportable =
         driver_attribute(cuda, CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED);
-    cuda->programmatic = capability >= 90;
+    cuda->programmatic = waits_for_turn(capability);
     cuda->multiprocessors = attribute(ordinal, cudaDevAttrMultiProcessorCount);
     cuda->pitch_max = (size_t)attribute(ordinal, cudaDevAttrMaxPitch);
     return NULL;
