@@ -1,27 +1,14 @@
 #include "proto/answer.h"
 
-#include <string.h>
-
 #include "base/dtype.h"
 
-static char *put_text(char *to, const char *text, size_t n)
-{
-    memcpy(to, text, n);
-    return to + n;
-}
-
-/* The parts that every answer has are written as text, in one piece; member is ,"result": or
- * ,"error": . */
+/* The parts that every answer has are written as text; member is ,"result": or ,"error": . */
 static void put_start(struct tkv_buffer *out, const char *id, size_t id_len, const char *member)
 {
     static const char head[] = "{\"jsonrpc\":\"2.0\",\"id\":";
-    const size_t head_len = sizeof head - 1, member_len = strlen(member);
-    char *to = tkv_buffer_reserve(out, head_len + id_len + member_len);
-    if (to == NULL) return;
-    to = put_text(to, head, head_len);
-    to = put_text(to, id, id_len);
-    put_text(to, member, member_len);
-    out->len += head_len + id_len + member_len;
+    tkv_buffer_append(out, head, sizeof head - 1);
+    tkv_buffer_append(out, id, id_len);
+    tkv_buffer_puts(out, member);
 }
 
 void tkv_answer_begin(struct tkv_json *j, struct tkv_buffer *out, const char *id, size_t id_len)

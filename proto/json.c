@@ -44,12 +44,6 @@ void tkv_json_close(struct tkv_json *j, char bracket)
     j->comma = true;
 }
 
-static char *put_text(char *to, const char *text, size_t n)
-{
-    memcpy(to, text, n);
-    return to + n;
-}
-
 void tkv_json_name(struct tkv_json *j, const char *name)
 {
     size_t n = strlen(name);
@@ -57,10 +51,10 @@ void tkv_json_name(struct tkv_json *j, const char *name)
     char *to = tkv_buffer_reserve(j->out, n + 3);
     j->comma = false;
     if (to == NULL) return;
-    *to++ = '"';
-    to = put_text(to, name, n);
-    *to++ = '"';
-    *to = ':';
+    to[0] = '"';
+    memcpy(to + 1, name, n);
+    to[n + 1] = '"';
+    to[n + 2] = ':';
     j->out->len += n + 3;
 }
 
