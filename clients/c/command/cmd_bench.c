@@ -1,15 +1,35 @@
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clients/c/command/bench/load.h"
 #include "clients/c/command/bench/tell.h"
 #include "clients/c/command/save.h"
 
+/* Before a run, so that it is not for nothing. The file is written beside and renamed: what counts
+ * is its folder, unless it is a device or a pipe. */
+static bool can_write(const char *file)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(file, '/');
+    size_t n = slash == NULL ? 0 : slash == file ? 1 : (size_t)(slash - file);
+    if (access(file, W_OK) == 0) return true;
+    if (n >= sizeof folder) return false;
+    snprintf(folder, sizeof folder, "%.*s", (int)n, file);
+    return access(n == 0 ? "." : folder, W_OK) == 0;
+}
+
 static bool check_plot(struct app *app)
 {
     const struct option_value *plot = app_option(app, OPT_PLOT);
-    if (!plot->given || (plot->text[0] != '\0' && strcmp(plot->text, "-") != 0)) return true;
-    app_usage(app, "--plot takes the name of a file, not \"%s\"", plot->text);
+    if (!plot->given) return true;
+    if (plot->text[0] == '\0' || strcmp(plot->text, "-") == 0)
+        app_usage(app, "--plot takes the name of a file, not \"%s\"", plot->text);
+    else if (!can_write(plot->text))
+        app_usage(app, "--plot: \"%s\" cannot be written", plot->text);
+    else
+        return true;
     return false;
 }
 

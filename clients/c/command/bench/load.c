@@ -220,9 +220,9 @@ static bool loop(struct load *l)
             fine = handle(l, &events[i]);
         now = tkv_now_ns();
         if (fine && l->late > 0) fine = retry_late(l, now);
-        change_phase(l, now);
         live_tick(&l->live, l->phase == LOAD_WARMUP ? "warming up" : "", l->result->overloaded,
-                  now);
+                  now); /* of the phase that is over, where one ends now */
+        change_phase(l, now);
         fine = fine && !is_stalled(l, now);
     }
     live_end(&l->live);

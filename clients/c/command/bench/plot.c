@@ -20,18 +20,19 @@ enum {
 };
 static const double TAIL_MAX = 6; /* decades of the tail: up to 99.9999 % */
 
+/* Colours are written out: what draws pictures for documents knows no variables. */
 static const char style[] =
-    "svg{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#57606a;--line:#e1e5ea;"
-    "--mark:#0a5fbf;--area:#d6e6f8}\n"
-    "@media(prefers-color-scheme:dark){svg{--bg:#14171a;--fg:#e6e9ec;--dim:#9ea8b3;"
-    "--line:#2a3037;--mark:#6cb2ff;--area:#1d3550}}\n"
-    "text{font:12px system-ui,sans-serif;fill:var(--dim)}\n"
-    ".title{font-size:17px;font-weight:600;fill:var(--fg)}.head{font-weight:600;fill:var(--fg)}\n"
-    ".label{fill:var(--fg);paint-order:stroke;stroke:var(--bg);stroke-width:3px}\n"
+    "svg{color-scheme:light dark}\n"
+    "text{font:12px system-ui,sans-serif;fill:#57606a}\n"
+    ".title{font-size:17px;font-weight:600;fill:#1b1f24}.head{font-weight:600;fill:#1b1f24}\n"
+    ".label{fill:#1b1f24;paint-order:stroke;stroke:#fff;stroke-width:3px}\n"
     ".end{text-anchor:end}.mid{text-anchor:middle}\n"
-    ".paper{fill:var(--bg)}.grid{stroke:var(--line)}\n"
-    ".curve{fill:none;stroke:var(--mark);stroke-width:2;stroke-linejoin:round}\n"
-    ".area{fill:var(--area)}.dot{fill:var(--mark);stroke:var(--bg);stroke-width:1.5}\n";
+    ".paper{fill:#fff}.grid{stroke:#e1e5ea}\n"
+    ".curve{fill:none;stroke:#0a5fbf;stroke-width:2;stroke-linejoin:round}\n"
+    ".area{fill:#d6e6f8}.dot{fill:#0a5fbf;stroke:#fff;stroke-width:1.5}\n"
+    "@media(prefers-color-scheme:dark){text{fill:#9ea8b3}.title,.head{fill:#e6e9ec}"
+    ".label{fill:#e6e9ec;stroke:#14171a}.paper{fill:#14171a}.grid{stroke:#2a3037}"
+    ".curve{stroke:#6cb2ff}.area{fill:#1d3550}.dot{fill:#6cb2ff;stroke:#14171a}}\n";
 
 static void put_text(FILE *to, const char *class, double x, double y, const char *text)
 {
