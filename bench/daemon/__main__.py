@@ -43,7 +43,7 @@ def arguments() -> argparse.Namespace:
     add("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; absent: all")
     add("--build", type=Path, default=ROOT / "build", metavar="DIR", help="where the programs are")
     add("--backend", default="cpu", choices=("cpu", "cuda"), help="truekvd's")
-    add("--quick", action="store_true", help="fewer and shorter rounds: a minute, and more noise")
+    add("--quick", action="store_true", help="fewer and shorter rounds: some three minutes in all, and more noise")
     add("--tiny", action="store_true", help="only to see that all of it runs: numbers mean nothing")
     add("--json", type=Path, metavar="FILE", help="everything that was measured")
     add("--plots", type=Path, metavar="DIR", help="draw the plots into it, as SVG")

@@ -116,7 +116,7 @@ def _report(levels: list[Level], memories: list[Memory]) -> report.Part:
     part.tables.append(small.growth_table(title, "idle connections", points, notes))
     part.tables.append(_memory_table(memories))
     part.plots = _plots(points, memories)
-    times = small.grown(points[0], points[-1]).median
+    times = small.growth(points)
     what = f"append p50, {report.count(points[0].x)} to {report.count(points[-1].x)} idle"
     part.verdicts.append(report.growth(what, times, small.GROWTH_PERCENT))
     worst = max(one.each() for one in memories) / 1024

@@ -72,7 +72,7 @@ def _add(part: report.Part, name: str, points: list[Point]) -> None:
     notes = ["One request in flight, 512 bytes, to the next sequence each; all on one CPU."]
     title = f"Append by sequences open, {name}"
     part.tables.append(small.growth_table(title, "sequences", points, notes))
-    times = small.grown(points[0], points[-1]).median
+    times = small.growth(points)
     counts = f"{report.count(points[0].x)} to {report.count(points[-1].x)} sequences"
     part.verdicts.append(
         report.growth(f"append p50, {counts}, {name}", times, small.GROWTH_PERCENT)

@@ -36,6 +36,11 @@ def grown(first: Point, last: Point) -> Ratio:
     return ratio(last.times, first.times)
 
 
+def growth(points: Sequence[Point]) -> float:
+    """How many times the first point the worst of the others is."""
+    return max(grown(points[0], point).median for point in points[1:])
+
+
 def growth_table(
     title: str, head: str, points: Sequence[Point], notes: Sequence[str]
 ) -> report.Table:
