@@ -46,16 +46,12 @@ void tkv_json_close(struct tkv_json *j, char bracket)
 
 void tkv_json_name(struct tkv_json *j, const char *name)
 {
-    size_t n = strlen(name);
     start(j);
-    char *to = tkv_buffer_reserve(j->out, n + 3);
+    put_char(j->out, '"');
+    tkv_buffer_puts(j->out, name);
+    put_char(j->out, '"');
+    put_char(j->out, ':');
     j->comma = false;
-    if (to == NULL) return;
-    to[0] = '"';
-    memcpy(to + 1, name, n);
-    to[n + 1] = '"';
-    to[n + 2] = ':';
-    j->out->len += n + 3;
 }
 
 void tkv_json_raw(struct tkv_json *j, const char *text, size_t len)
