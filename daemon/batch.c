@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "daemon/upload.h"
 #include "kernels/checksum.h"
 
@@ -22,12 +23,18 @@ static enum tkv_status leave_checksums(struct tkv_device *dev, const struct tkv_
                          tkv_sums_each(geom));
 }
 
-static enum tkv_status append(struct tkv_device *dev, const struct tkv_batch *b)
+/* Where rows were uploaded, both are queued before either is waited for. */
+static enum tkv_status append(struct tkv_device *dev, struct tkv_batch *b)
 {
     const struct tkv_append_item *items = b->items;
     enum tkv_status st = TKV_OK;
     if (b->upload != NULL) st = tkv_upload_rows(b->upload, dev, b, &items);
-    return st == TKV_OK ? tkv_append_batched(dev, &b->model->geom, items, b->n) : st;
+    bool uploads = items != b->items;
+    if (st == TKV_OK && uploads) st = tkv_device_mark(dev);
+    if (st == TKV_OK) st = tkv_append_batched(dev, &b->model->geom, items, b->n);
+    if (st == TKV_OK && uploads) st = tkv_device_reach_mark(dev);
+    if (st == TKV_OK && uploads) b->uploaded_ns = tkv_now_ns();
+    return st;
 }
 
 /* The job's work: one launch. A flipped bit is damage after a right launch, so that it, too, is a

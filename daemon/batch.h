@@ -19,6 +19,7 @@ struct tkv_item_owner {
 struct tkv_batch {
     struct tkv_job job;   /* first */
     uint64_t id, sent_ns; /* when it was given to the engine */
+    uint64_t uploaded_ns; /* when its rows were on the device; 0: they were read in place */
     const struct tkv_model *model;
     struct tkv_upload *upload;  /* borrowed; NULL: rows are read from where they lie */
     struct tkv_fault_plan plan; /* of the variant that served it; n 0: the production one */

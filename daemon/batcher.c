@@ -234,6 +234,7 @@ static void complete_op(struct tkv_core *core, struct tkv_batch *b, struct tkv_o
     op->result.appended.batch = b->id;
     op->step.sent_ns = b->sent_ns;
     op->step.begun_ns = b->job.begun_ns;
+    op->step.uploaded_ns = b->uploaded_ns;
     op->step.ended_ns = b->job.ended_ns;
     op->step.completed_ns = tkv_now_ns();
     if (st == TKV_OK) tkv_steps_completed(&core->steps, &op->step);

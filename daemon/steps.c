@@ -12,9 +12,12 @@ static void count(struct tkv_steps *steps, const struct tkv_step *s, uint64_t no
 {
     struct tkv_histogram *h = steps->stages;
     uint64_t device = s->ended_ns - s->begun_ns, total = now - s->arrived_ns;
+    uint64_t upload = s->uploaded_ns == 0 ? 0 : s->uploaded_ns - s->begun_ns;
     tkv_histogram_add(&h[TKV_STAGE_PARSE], s->parse_ns);
     tkv_histogram_add(&h[TKV_STAGE_ADMIT], s->sent_ns - s->arrived_ns);
     tkv_histogram_add(&h[TKV_STAGE_QUEUE], s->begun_ns - s->sent_ns);
+    tkv_histogram_add(&h[TKV_STAGE_UPLOAD], upload);
+    tkv_histogram_add(&h[TKV_STAGE_KERNEL], device - upload);
     tkv_histogram_add(&h[TKV_STAGE_DEVICE], device);
     tkv_histogram_add(&h[TKV_STAGE_COMPLETE], s->completed_ns - s->ended_ns);
     tkv_histogram_add(&h[TKV_STAGE_ANSWER], now - s->completed_ns);

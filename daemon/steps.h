@@ -13,7 +13,9 @@
       "the line: gate and decoding (before the last byte, where a payload follows)")             \
     X(ADMIT, "admit", "from the last byte to the batch's way to the engine, gathering included") \
     X(QUEUE, "queue", "until the engine begins with it")                                         \
-    X(DEVICE, "device", "the launch and the wait for it, upload and kernel")                     \
+    X(UPLOAD, "upload", "until its rows are on the device; 0: the kernel reads them in place")   \
+    X(KERNEL, "kernel", "the launch and the wait for it")                                        \
+    X(DEVICE, "device", "both")                                                                  \
     X(COMPLETE, "complete", "until the loop has it back and lengths are committed")              \
     X(ANSWER, "answer", "until its answer has been handed to the socket")                        \
     X(TOTAL, "total", "from the last byte to the answer")                                        \
@@ -30,6 +32,7 @@ enum tkv_stage {
 struct tkv_step {
     uint64_t parse_ns; /* a duration */
     uint64_t arrived_ns, sent_ns, begun_ns, ended_ns, completed_ns;
+    uint64_t uploaded_ns; /* 0: there was no upload */
 };
 
 enum { TKV_STEPS_OPEN_MAX = 512 };

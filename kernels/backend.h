@@ -20,6 +20,8 @@ struct tkv_device_ops {
     void (*close)(struct tkv_device *dev);
     enum tkv_status (*info)(struct tkv_device *dev, struct tkv_device_info *out);
     enum tkv_status (*sync)(struct tkv_device *dev);
+    enum tkv_status (*mark)(struct tkv_device *dev);
+    enum tkv_status (*reach_mark)(struct tkv_device *dev);
 
     enum tkv_status (*memory_alloc)(struct tkv_device *dev, size_t mapped, struct tkv_memory *out);
     void (*memory_free)(struct tkv_device *dev, struct tkv_memory *mem);

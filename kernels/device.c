@@ -98,6 +98,20 @@ enum tkv_status tkv_device_sync(struct tkv_device *dev)
     return tkv_device_settle(dev, dev->ops->sync(dev));
 }
 
+enum tkv_status tkv_device_mark(struct tkv_device *dev)
+{
+    enum tkv_status st = tkv_device_ready(dev);
+    if (st != TKV_OK) return st;
+    return tkv_device_settle(dev, dev->ops->mark(dev));
+}
+
+enum tkv_status tkv_device_reach_mark(struct tkv_device *dev)
+{
+    enum tkv_status st = tkv_device_ready(dev);
+    if (st != TKV_OK) return st;
+    return tkv_device_settle(dev, dev->ops->reach_mark(dev));
+}
+
 bool tkv_memory_mapped(struct tkv_device *dev, size_t bytes, size_t *out)
 {
     size_t padded;

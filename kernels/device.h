@@ -47,6 +47,11 @@ enum tkv_status tkv_device_info(struct tkv_device *dev, struct tkv_device_info *
  * last call (null cache, pos + tokens > capacity, ...); the word is cleared, nothing is lost. */
 enum tkv_status tkv_device_sync(struct tkv_device *dev);
 
+/* Sets the handle's one mark behind the work queued so far; reach waits for that work alone, so
+ * that the host's clock tells two stages of queued work apart. Without a mark it does not wait. */
+enum tkv_status tkv_device_mark(struct tkv_device *dev);
+enum tkv_status tkv_device_reach_mark(struct tkv_device *dev);
+
 /* --- cache memory: zeroed, and with a descriptor for other processes where they ask for one --- */
 
 struct tkv_memory {

@@ -27,6 +27,7 @@ PARTS: dict[str, list[Measure]] = {
         listing.measure,
         churn.measure,
     ],
+    "churn": [churn.measure],
     "step": [step.measure],
     "start": [start.measure],
 }
@@ -40,7 +41,7 @@ def arguments() -> argparse.Namespace:
         "only where a program fails or a byte is wrong.",
     )
     add = parser.add_argument
-    add("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; absent: all")
+    add("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; absent: all (scale has churn in it)")
     add("--build", type=Path, default=ROOT / "build", metavar="DIR", help="where the programs are")
     add("--backend", default="cpu", choices=("cpu", "cuda"), help="truekvd's")
     add("--quick", action="store_true", help="fewer and shorter rounds: some three minutes in all, and more noise")
@@ -67,7 +68,7 @@ def main() -> int:
     setting.allow_files()
     begin = time.monotonic()
     try:
-        parts = _run(chosen, given.parts or list(PARTS))
+        parts = _run(chosen, given.parts or [one for one in PARTS if one != "churn"])
         _save(given, setting.described(chosen), parts)
     except (Failed, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)

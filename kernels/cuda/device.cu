@@ -71,6 +71,22 @@ static enum tkv_status cuda_sync(struct tkv_device *dev)
     return TKV_EINTERNAL;
 }
 
+static enum tkv_status cuda_mark(struct tkv_device *dev)
+{
+    struct tkv_cuda_device *cuda = tkv_cuda(dev);
+    enum tkv_status st = tkv_cuda_enter(cuda);
+    if (st != TKV_OK) return st;
+    return tkv_cuda_status(cuda, cudaEventRecord(cuda->mark, cuda->stream), "cudaEventRecord");
+}
+
+static enum tkv_status cuda_reach_mark(struct tkv_device *dev)
+{
+    struct tkv_cuda_device *cuda = tkv_cuda(dev);
+    enum tkv_status st = tkv_cuda_enter(cuda);
+    if (st != TKV_OK) return st;
+    return tkv_cuda_status(cuda, cudaEventSynchronize(cuda->mark), "cudaEventSynchronize");
+}
+
 static enum tkv_status cuda_info(struct tkv_device *dev, struct tkv_device_info *out)
 {
     struct tkv_cuda_device *cuda = tkv_cuda(dev);
@@ -104,6 +120,7 @@ static void cuda_close(struct tkv_device *dev)
     (void)cudaFreeHost(cuda->counts_host);
     (void)cudaFree(cuda->counts);
     (void)cudaFreeHost(cuda->refused);
+    if (cuda->mark != NULL) (void)cudaEventDestroy(cuda->mark);
     if (cuda->stream != NULL) (void)cudaStreamDestroy(cuda->stream);
     (void)cudaGetLastError();
     free(cuda);
@@ -207,6 +224,8 @@ static cudaError_t open_resources(struct tkv_cuda_device *cuda)
     cuda->memory_total = props.totalGlobalMem;
     err = cudaStreamCreateWithFlags(&cuda->stream, cudaStreamNonBlocking);
     if (err != cudaSuccess) return err;
+    err = cudaEventCreateWithFlags(&cuda->mark, cudaEventDisableTiming);
+    if (err != cudaSuccess) return err;
     unsigned mapped = cudaHostAllocPortable | cudaHostAllocMapped;
     err = cudaHostAlloc((void **)&cuda->refused, sizeof *cuda->refused, mapped);
     if (err != cudaSuccess) return err;
@@ -234,6 +253,8 @@ static const struct tkv_device_ops operations = {
     cuda_close,
     cuda_info,
     cuda_sync,
+    cuda_mark,
+    cuda_reach_mark,
     tkv_cuda_memory_alloc,
     tkv_cuda_memory_free,
     tkv_cuda_memory_export,

@@ -54,6 +54,7 @@ struct tkv_cuda_device {
     size_t memory_total; /* bytes */
     char name[128];
     cudaStream_t stream;
+    cudaEvent_t mark;  /* tkv_device_mark() */
     uint32_t *refused; /* pinned and mapped; a guard stores 1, sync reads and clears it */
     struct tkv_cuda_table tables[TKV_CUDA_TABLES];
     unsigned next_table;

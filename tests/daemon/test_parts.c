@@ -9,6 +9,7 @@
 #include "daemon/leases.h"
 #include "daemon/sequences.h"
 #include "daemon/staging.h"
+#include "daemon/steps.h"
 #include "tests/support/check_main.h"
 
 static uint64_t random_state = 42;
@@ -307,6 +308,37 @@ START_TEST(engine_is_alert)
 }
 END_TEST
 
+/* Goal: the stages of a step add up, with an upload and without one. Method: times made up; each
+ * stage's maximum, which is exact. */
+START_TEST(stages_add_up)
+{
+    static const struct {
+        uint64_t uploaded_ns, upload, kernel;
+    } cases[] = {{0, 0, 5000}, {4500, 1500, 3500}};
+    for (size_t i = 0; i < 2; i++) {
+        struct tkv_steps *steps = calloc(1, sizeof *steps);
+        struct tkv_step step = {.parse_ns = 7,
+                                .arrived_ns = 1000,
+                                .sent_ns = 2000,
+                                .begun_ns = 3000,
+                                .uploaded_ns = cases[i].uploaded_ns,
+                                .ended_ns = 8000,
+                                .completed_ns = 9000};
+        ck_assert_ptr_nonnull(steps);
+        tkv_steps_completed(steps, &step);
+        tkv_steps_answered(steps);
+        const struct tkv_histogram *h = steps->stages;
+        ck_assert_uint_eq(h[TKV_STAGE_PARSE].max, 7);
+        ck_assert_uint_eq(h[TKV_STAGE_ADMIT].max, 1000);
+        ck_assert_uint_eq(h[TKV_STAGE_UPLOAD].max, cases[i].upload);
+        ck_assert_uint_eq(h[TKV_STAGE_KERNEL].max, cases[i].kernel);
+        ck_assert_uint_eq(h[TKV_STAGE_DEVICE].max, 5000);
+        ck_assert_uint_eq(h[TKV_STAGE_OWN].max, h[TKV_STAGE_TOTAL].max - 5000);
+        free(steps);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("parts");
@@ -319,6 +351,7 @@ int main(void)
     tcase_add_test(tc, superseded_is_never_missed);
     tcase_add_test(tc, engine_keeps_order);
     tcase_add_test(tc, engine_is_alert);
+    tcase_add_test(tc, stages_add_up);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
 }

@@ -171,6 +171,35 @@ START_TEST(copies_of_every_mix)
 }
 END_TEST
 
+/* Goal: what stands before a mark is done when the mark has been reached, and what stands behind it
+ * still gets done. Method: copies into host memory on both sides of it; twice, for a mark is set
+ * again and again. */
+START_TEST(marks_are_reached)
+{
+    enum { N = 1 << 20 };
+    struct tkv_device *dev = test_device_open();
+    void *scratch, *staging;
+    ck_assert_int_eq(tkv_scratch_alloc(dev, N, &scratch), TKV_OK);
+    ck_assert_int_eq(tkv_staging_alloc(test_backend(), (size_t)2 * N, &staging), TKV_OK);
+    ck_assert_int_eq(tkv_device_reach_mark(dev), TKV_OK);
+    for (int round = 1; round <= 2; round++) {
+        volatile unsigned char *seen = staging;
+        ck_assert_int_eq(tkv_device_fill(dev, scratch, round, N), TKV_OK);
+        ck_assert_int_eq(tkv_device_copy(dev, staging, scratch, N), TKV_OK);
+        ck_assert_int_eq(tkv_device_mark(dev), TKV_OK);
+        ck_assert_int_eq(tkv_device_copy(dev, (char *)staging + N, scratch, N), TKV_OK);
+        ck_assert_int_eq(tkv_device_reach_mark(dev), TKV_OK);
+        ck_assert_int_eq(seen[0], round);
+        ck_assert_int_eq(seen[N - 1], round);
+        ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
+        ck_assert_int_eq(seen[2 * N - 1], round);
+    }
+    tkv_staging_free(test_backend(), staging, (size_t)2 * N);
+    tkv_scratch_free(dev, scratch);
+    tkv_device_close(dev);
+}
+END_TEST
+
 /* Goal: rows with pitches arrive, and nothing between them is touched. */
 START_TEST(copies_of_rows)
 {
@@ -275,6 +304,8 @@ static enum tkv_status use_all(struct tkv_device *dev)
     struct tkv_checksum_range range = {mem.ptr, TKV_F16, 4, 0, 4, 1};
     if (st == TKV_OK) st = tkv_checksums(dev, &g, &range, staging, 2);
     if (st == TKV_OK) st = tkv_device_copy(dev, staging, scratch, 4096);
+    if (st == TKV_OK) st = tkv_device_mark(dev);
+    if (st == TKV_OK) st = tkv_device_reach_mark(dev);
     if (st == TKV_OK) st = tkv_device_copy_rows(dev, scratch, 64, mem.ptr, 64, 32, 4);
     struct tkv_rows place = {scratch, mem.ptr, 64, 64, 32, 4};
     if (st == TKV_OK) st = tkv_device_gather(dev, &place, 1);
@@ -305,7 +336,7 @@ START_TEST(every_call_may_fail)
         ck_assert_int_eq(st, TKV_ENOMEM);
         ck_assert_int_eq(use_all(dev), TKV_OK);
     }
-    ck_assert_uint_eq(n, 17); /* sixteen calls */
+    ck_assert_uint_eq(n, 19); /* eighteen calls */
     tkv_device_close(dev);
 }
 END_TEST
@@ -348,6 +379,7 @@ int main(void)
     tcase_add_test(tc, memory_refusals);
     tcase_add_test(tc, export_shows_the_live_bytes);
     tcase_add_test(tc, copies_of_every_mix);
+    tcase_add_test(tc, marks_are_reached);
     tcase_add_test(tc, copies_of_rows);
     tcase_add_test(tc, rows_of_many_places);
     tcase_add_test(tc, every_call_may_fail);

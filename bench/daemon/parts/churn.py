@@ -6,6 +6,7 @@ Python client sees.
 
 from __future__ import annotations
 
+import subprocess
 import time
 from dataclasses import dataclass, field
 from statistics import median, quantiles
@@ -27,18 +28,20 @@ class Churn:
     create_us: list[float] = field(default_factory=list)
     free_us: list[float] = field(default_factory=list)
     rss: list[tuple[int, int]] = field(default_factory=list)  # after so many cycles
+    device: list[tuple[int, int]] = field(default_factory=list)  # the GPU's memory in use, likewise
 
-    def grown_bytes(self) -> int:
-        """From when memory had settled to the end."""
-        settled = next(rss for cycle, rss in self.rss if cycle >= SETTLE_SHARE * self.rss[-1][0])
-        return self.rss[-1][1] - settled
+
+def _grown_bytes(samples: list[tuple[int, int]]) -> int:
+    """From when memory had settled to the end."""
+    settled = next(one for cycle, one in samples if cycle >= SETTLE_SHARE * samples[-1][0])
+    return samples[-1][1] - settled
 
 
 def measure(setting: Setting) -> report.Part:
     config = server.Config([MODEL], SETTINGS)
     with server.truekvd(setting, config) as daemon, daemon.connect() as connection:
         before = _memory(connection)
-        churn = _run(daemon, connection, setting.effort.cycles)
+        churn = _run(daemon, connection, setting)
         after = _memory(connection)
         _verify(connection)
     left = {name: after[name] - before[name] for name in before}
@@ -51,16 +54,32 @@ def _memory(connection: Connection) -> dict[str, int]:
     return memory | {"sequences": stats["sequences"]["live"]}
 
 
-def _run(daemon: server.Daemon, connection: Connection, cycles: int) -> Churn:
-    churn = Churn()
+def _gpu_bytes() -> int:
+    """What the driver counts as in use: the daemon's, and the context's."""
+    words = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise Failed(f"nvidia-smi: {error}") from error
+    return int(done.stdout.splitlines()[0]) << 20
+
+
+def _sample(setting: Setting, daemon: server.Daemon, churn: Churn, cycle: int) -> None:
+    churn.rss.append((cycle, daemon.rss_bytes()))
+    if setting.backend == "cuda":
+        churn.device.append((cycle, _gpu_bytes()))
+
+
+def _run(daemon: server.Daemon, connection: Connection, setting: Setting) -> Churn:
+    churn, cycles = Churn(), setting.effort.cycles
     every = max(1, cycles // SAMPLES)
     create = request("seq.create", model=MODEL.name, capacity=MODEL.capacity)
     rows = bytes(range(256)) * (MODEL.token_bytes // 256)
     for cycle in range(cycles):
         if cycle % every == 0:
-            churn.rss.append((cycle, daemon.rss_bytes()))
+            _sample(setting, daemon, churn, cycle)
         _cycle(connection, create, rows, churn)
-    churn.rss.append((cycles, daemon.rss_bytes()))
+    _sample(setting, daemon, churn, cycles)
     return churn
 
 
@@ -89,28 +108,40 @@ def _report(churn: Churn, left: dict[str, int], cycles: int) -> report.Part:
     part = report.Part("churn")
     heads = ["", "p50 us", "p99 us", "max us"]
     rows = [_row("seq.create", churn.create_us), _row("seq.free", churn.free_us)]
-    grown = churn.grown_bytes()
-    first, last = churn.rss[0][1], churn.rss[-1][1]
+    grown = _grown_bytes(churn.rss)
     notes = [
-        f"Resident set: {report.size(first)} at the start, {report.size(last)} at the end; "
-        f"from a tenth of the cycles on it grew by {grown / 1024:.0f} KiB.",
+        _grown_note("Resident set", churn.rss),
         f"Left of the daemon's own counts: {left['cache_bytes']} bytes of caches, "
         f"{left['checksum_bytes']} of checksums, {left['sequences']} sequences.",
     ]
+    if churn.device:
+        notes.append(_grown_note("Memory in use on the GPU", churn.device))
     title = f"{report.count(cycles)} cycles of create, append, free"
     part.tables.append(report.Table(title, heads, rows, notes))
     over = report.at_most("resident set grown", grown / 2**20, TARGET_MIB, "MiB")
     leak = report.at_most("left by the daemon's counts", sum(left.values()), 0, "bytes")
     part.verdicts += [over, leak]
+    if churn.device:
+        device = _grown_bytes(churn.device) / 2**20
+        part.verdicts.append(report.at_most("memory on the GPU grown", device, TARGET_MIB, "MiB"))
     part.plots["memory-by-churn"] = _plot(churn)
     part.data = {
         "cycles": cycles,
         "left": left,
         "rss_bytes": churn.rss,
+        "device_bytes": churn.device,
         "create_us": _points(churn.create_us),
         "free_us": _points(churn.free_us),
     }
     return part
+
+
+def _grown_note(what: str, samples: list[tuple[int, int]]) -> str:
+    first, last, grown = samples[0][1], samples[-1][1], _grown_bytes(samples)
+    return (
+        f"{what}: {report.size(first)} at the start, {report.size(last)} at the end; "
+        f"from a tenth of the cycles on it grew by {grown / 1024:.0f} KiB."
+    )
 
 
 def _points(times: list[float]) -> dict[str, float]:

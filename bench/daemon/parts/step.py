@@ -36,7 +36,7 @@ def _report(setting: Setting, steps: dict[str, dict[str, float]]) -> report.Part
     notes = [
         f"{steps['total']['count']:.0f} steps on the {setting.backend} backend, from the last byte "
         "read to the answer.",
-        "own: total without device. parse is before the last byte.",
+        "device: upload and kernel. own: total without it. parse is before the last byte.",
     ]
     part.tables.append(report.Table(title, heads, rows, notes))
     if setting.backend == "cuda":
