@@ -1,7 +1,5 @@
 #include "base/histogram.h"
 
-#include <stddef.h>
-
 static size_t bucket_of(uint64_t value)
 {
     if (value < TKV_HISTOGRAM_STEPS) return (size_t)value;
@@ -11,8 +9,7 @@ static size_t bucket_of(uint64_t value)
     return bucket < TKV_HISTOGRAM_BUCKETS ? bucket : TKV_HISTOGRAM_BUCKETS - 1;
 }
 
-/* The largest value of a bucket. */
-static uint64_t largest_in(size_t bucket)
+uint64_t tkv_histogram_upper(size_t bucket)
 {
     if (bucket < TKV_HISTOGRAM_STEPS) return bucket;
     unsigned top = (unsigned)(bucket / TKV_HISTOGRAM_STEPS) + 3;
@@ -49,7 +46,8 @@ uint64_t tkv_histogram_percentile(const struct tkv_histogram *h, double part)
     double wanted = part * (double)total;
     for (size_t i = 0; i < TKV_HISTOGRAM_BUCKETS; i++) {
         seen += get(&h->counts[i]);
-        if (seen > 0 && (double)seen >= wanted) return largest_in(i) < max ? largest_in(i) : max;
+        if (seen > 0 && (double)seen >= wanted)
+            return tkv_histogram_upper(i) < max ? tkv_histogram_upper(i) : max;
     }
     return max;
 }

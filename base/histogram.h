@@ -5,6 +5,7 @@
 #define TKV_BASE_HISTOGRAM_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { TKV_HISTOGRAM_STEPS = 16, TKV_HISTOGRAM_BUCKETS = 38 * TKV_HISTOGRAM_STEPS }; /* to 2^41 */
@@ -14,6 +15,9 @@ struct tkv_histogram {
     _Atomic uint64_t counts[TKV_HISTOGRAM_BUCKETS];
     _Atomic uint64_t count, sum, max;
 };
+
+/* The largest value of a bucket: they grow with `bucket`, 0 to TKV_HISTOGRAM_BUCKETS - 1. */
+uint64_t tkv_histogram_upper(size_t bucket);
 
 void tkv_histogram_add(struct tkv_histogram *h, uint64_t value);
 

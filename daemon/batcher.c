@@ -246,6 +246,7 @@ static void count_batch(struct tkv_core *core, const struct tkv_batch *b)
 {
     struct tkv_stats *s = &core->stats;
     tkv_stat_add(&s->batch_count, 1);
+    tkv_histogram_add(&s->batch_size, b->n);
     tkv_stat_add(&s->batch_items, b->n);
     tkv_stat_add(&s->append_bytes, b->bytes);
     if (b->job.status != TKV_OK) tkv_stat_add(&s->batch_failed, 1);

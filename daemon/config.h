@@ -36,6 +36,8 @@ struct tkv_config {
     uint64_t limits_max_sequences;
     uint64_t limits_staging_bytes;
     uint64_t limits_output_bytes; /* queued for one connection, past which it is not read */
+    uint32_t limits_frame_ms;     /* from a message's first byte to its last; 0: no limit */
+    uint32_t limits_idle_ms;      /* between the requests of a client; 0: no limit */
     uint32_t limits_drain_ms;     /* SIGTERM: how long work under way may take */
     uint32_t limits_device_ms;    /* a job that takes longer means that the device hangs */
     uint64_t debug_scratch_bytes; /* verification's scratch memory, where a request names none */

@@ -57,15 +57,73 @@ void tkv_connection_touch(struct tkv_connection *conn)
     tkv_server_kick(server);
 }
 
-void tkv_connection_doom(struct tkv_connection *conn, const char *why)
+void tkv_connection_doom(struct tkv_connection *conn, enum tkv_closed why)
 {
-    if (conn->doom == NULL) conn->doom = why;
+    if (!conn->doomed) conn->why = why;
+    conn->doomed = true;
     tkv_connection_touch(conn);
 }
 
 bool tkv_connection_is_quiet(const struct tkv_connection *conn)
 {
     return conn->n_calls == 0 && tkv_connection_unread(conn) == 0;
+}
+
+/* --- those that keep us waiting --------------------------------------------------------------- */
+
+static void leave_unfinished(struct tkv_connection *conn)
+{
+    if (conn->unfinished_at == NULL) return;
+    *conn->unfinished_at = conn->unfinished;
+    if (conn->unfinished != NULL) conn->unfinished->unfinished_at = conn->unfinished_at;
+    conn->unfinished_at = NULL;
+}
+
+static void enter_unfinished(struct tkv_connection *conn)
+{
+    struct tkv_server *server = conn->server;
+    if (conn->unfinished_at != NULL) return;
+    conn->unfinished_ms = uv_now(&server->loop);
+    conn->unfinished = server->unfinished;
+    conn->unfinished_at = &server->unfinished;
+    if (conn->unfinished != NULL) conn->unfinished->unfinished_at = &conn->unfinished;
+    server->unfinished = conn;
+}
+
+/* After what arrived has been taken: whether the rest of a message is still owed. */
+static void note_unfinished(struct tkv_connection *conn)
+{
+    if (conn->state != TKV_CONNECTION_OPEN || tkv_frame_is_whole(&conn->frame))
+        leave_unfinished(conn);
+    else
+        enter_unfinished(conn);
+}
+
+/* While we do not read, it is not the client who is slow. */
+static void check_unfinished(struct tkv_server *server, uint64_t now_ms)
+{
+    uint64_t patience = server->config->limits_frame_ms;
+    for (struct tkv_connection *c = server->unfinished; c != NULL; c = c->unfinished) {
+        if (!c->reading) c->unfinished_ms = now_ms;
+        if (patience > 0 && now_ms - c->unfinished_ms >= patience)
+            tkv_connection_doom(c, TKV_CLOSED_SLOW_WRITER);
+    }
+}
+
+static void check_idle(struct tkv_server *server, uint64_t now_ms)
+{
+    uint64_t patience = server->config->limits_idle_ms;
+    if (patience == 0) return;
+    for (struct tkv_connection *c = server->connections; c != NULL; c = c->next) {
+        bool idle = c->state == TKV_CONNECTION_OPEN && tkv_connection_is_quiet(c);
+        if (idle && now_ms - c->active_ms >= patience) tkv_connection_doom(c, TKV_CLOSED_IDLE);
+    }
+}
+
+void tkv_connections_check(struct tkv_server *server, uint64_t now_ms)
+{
+    check_unfinished(server, now_ms);
+    check_idle(server, now_ms);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */
@@ -101,13 +159,15 @@ static void unlink_from_server(struct tkv_connection *conn)
     tkv_stat_sub(&stats_of(conn)->connections_open, 1);
 }
 
-void tkv_connection_close(struct tkv_connection *conn, const char *why)
+void tkv_connection_close(struct tkv_connection *conn, enum tkv_closed why)
 {
     if (conn->state == TKV_CONNECTION_CLOSED) return;
-    tkv_log(TKV_LOG_DEBUG, "connection_closed", "id=%" PRIu64 " why=\"%s\" calls=%zu unread=%zu",
-            conn->id, why, conn->n_calls, tkv_connection_unread(conn));
+    tkv_log(TKV_LOG_DEBUG, "connection_closed", "id=%" PRIu64 " why=%s calls=%zu unread=%zu",
+            conn->id, tkv_closed_word(why), conn->n_calls, tkv_connection_unread(conn));
+    tkv_tally_closed(&conn->server->telemetry.tally, why);
     enter(conn, TKV_CONNECTION_CLOSED);
     tkv_connection_untouch(conn);
+    leave_unfinished(conn);
     unlink_from_server(conn);
     drop_unfinished(conn);
     tkv_dispatch_abandon(conn);
@@ -118,7 +178,7 @@ void tkv_connection_close(struct tkv_connection *conn, const char *why)
 void tkv_connection_check_linger(struct tkv_connection *conn, uint64_t now_ms)
 {
     if (conn->state == TKV_CONNECTION_LINGERING && now_ms >= conn->linger_until_ms)
-        tkv_connection_close(conn, "it lingered");
+        tkv_connection_close(conn, conn->why);
 }
 
 static void on_shut(uv_shutdown_t *req, int status)
@@ -132,7 +192,7 @@ static void linger(struct tkv_connection *conn)
     uv_shutdown_t *req = calloc(1, sizeof *req);
     if (req == NULL || uv_shutdown(req, &conn->handle.stream, on_shut) != 0) {
         free(req);
-        tkv_connection_close(conn, "its stream was lost");
+        tkv_connection_close(conn, TKV_CLOSED_FAILED);
         return;
     }
     enter(conn, TKV_CONNECTION_LINGERING);
@@ -142,14 +202,21 @@ static void linger(struct tkv_connection *conn)
 
 /* --- messages --------------------------------------------------------------------------------- */
 
+static void count_error(struct tkv_connection *conn, enum tkv_status st)
+{
+    tkv_stat_add(&stats_of(conn)->requests_errors, 1);
+    tkv_tally_answered(&conn->server->telemetry.tally, TKV_METHOD_NONE, st, 0);
+}
+
 /* Nobody can tell where the next message begins: an error with id null, and no more is read. */
-static void lose(struct tkv_connection *conn, const struct tkv_error *error)
+static void lose(struct tkv_connection *conn, enum tkv_closed why, const struct tkv_error *error)
 {
     tkv_log(TKV_LOG_DEBUG, "stream_lost", "connection=%" PRIu64 " why=\"%s\"", conn->id,
             error->message);
     tkv_answer_error(&conn->out, "null", 4, error, NULL, 0);
     tkv_buffer_puts(&conn->out, "\n");
-    tkv_stat_add(&stats_of(conn)->requests_errors, 1);
+    count_error(conn, error->status);
+    conn->why = why;
     enter(conn, TKV_CONNECTION_LOST);
     tkv_connection_touch(conn);
 }
@@ -160,14 +227,14 @@ static void lose_too_long(struct tkv_connection *conn)
     uint64_t limit = conn->server->config->limits_max_header_bytes;
     tkv_error_set(&error, TKV_ETOOLARGE, "a line of more than %" PRIu64 " bytes", limit);
     tkv_error_number(&error, limit, limit);
-    lose(conn, &error);
+    lose(conn, TKV_CLOSED_BROKEN_STREAM, &error);
 }
 
 static void lose_memory(struct tkv_connection *conn)
 {
     struct tkv_error error;
     tkv_error_set(&error, TKV_ENOMEM, "no memory for a line");
-    lose(conn, &error);
+    lose(conn, TKV_CLOSED_NO_MEMORY, &error);
 }
 
 /* A line and the payload that belongs to it: a payload that nobody can use is thrown away as it
@@ -193,6 +260,7 @@ static void take_line(struct tkv_connection *conn, const char *line, size_t len)
     }
     tkv_dispatch(conn, msg, NULL);
     if (!lost) return;
+    conn->why = TKV_CLOSED_BROKEN_STREAM;
     enter(conn, TKV_CONNECTION_LOST);
     tkv_connection_touch(conn);
 }
@@ -226,7 +294,7 @@ static void pump(struct tkv_connection *conn)
 {
     const char *line;
     size_t len;
-    while (conn->state == TKV_CONNECTION_OPEN && conn->doom == NULL && !is_full(conn)) {
+    while (conn->state == TKV_CONNECTION_OPEN && !conn->doomed && !is_full(conn)) {
         switch (tkv_frame_next(&conn->frame, &line, &len)) {
         case TKV_FRAME_MORE: return;
         case TKV_FRAME_LINE: take_line(conn, line, len); break;
@@ -269,7 +337,7 @@ static void on_end(struct tkv_connection *conn)
 {
     conn->reading = false; /* libuv has stopped by itself */
     if (conn->state == TKV_CONNECTION_LINGERING) {
-        tkv_connection_close(conn, "the client closed");
+        tkv_connection_close(conn, conn->why);
         return;
     }
     drop_unfinished(conn);
@@ -287,14 +355,16 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     if (n < 0) {
-        tkv_connection_close(conn, uv_strerror((int)n));
+        tkv_connection_close(conn, n == UV_ECONNRESET ? TKV_CLOSED_BY_CLIENT : TKV_CLOSED_FAILED);
         return;
     }
     tkv_stat_add(&stats_of(conn)->network_bytes_in, (uint64_t)n);
     if (conn->state != TKV_CONNECTION_OPEN) return;
     conn->read_ns = tkv_now_ns();
+    conn->active_ms = uv_now(&conn->server->loop);
     tkv_frame_filled(&conn->frame, (size_t)n);
     pump(conn);
+    note_unfinished(conn);
     announce(conn, (size_t)n);
     update_reading(conn); /* at once: libuv would go on to read what must wait, and its end */
 }
@@ -319,23 +389,24 @@ static void update_reading(struct tkv_connection *conn)
     if (!wanted)
         uv_read_stop(&conn->handle.stream);
     else if (uv_read_start(&conn->handle.stream, on_space, on_read) != 0)
-        tkv_connection_close(conn, "it cannot be read");
+        tkv_connection_close(conn, TKV_CLOSED_FAILED);
 }
 
 void tkv_connection_settle(struct tkv_connection *conn)
 {
-    if (conn->doom == NULL) tkv_connection_flush(conn);
+    if (!conn->doomed) tkv_connection_flush(conn);
     if (conn->state == TKV_CONNECTION_CLOSED) return;
-    if (conn->doom != NULL) {
+    if (conn->doomed) {
         tkv_log(TKV_LOG_WARNING, "connection_dropped", "id=%" PRIu64 " why=\"%s\"", conn->id,
-                conn->doom);
-        tkv_connection_close(conn, conn->doom);
+                tkv_closed_meaning(conn->why));
+        tkv_connection_close(conn, conn->why);
         return;
     }
     pump(conn); /* what had to wait, as far as it need not any longer */
+    note_unfinished(conn);
     if (conn->state != TKV_CONNECTION_OPEN && tkv_connection_is_quiet(conn)) {
         if (conn->state == TKV_CONNECTION_ENDED)
-            tkv_connection_close(conn, "the client has its answers");
+            tkv_connection_close(conn, TKV_CLOSED_BY_CLIENT);
         else if (conn->state == TKV_CONNECTION_LOST)
             linger(conn);
     }
@@ -357,6 +428,7 @@ static struct tkv_connection *new_connection(struct tkv_server *server, bool is_
     conn->handle.stream.data = conn;
     conn->server = server;
     conn->id = ++server->newest_connection;
+    conn->active_ms = uv_now(&server->loop);
     conn->next = server->connections;
     if (conn->next != NULL) conn->next->prev = conn;
     server->connections = conn;
@@ -372,13 +444,13 @@ static void refuse(struct tkv_connection *conn)
     struct tkv_server *server = conn->server;
     tkv_stat_add(&stats_of(conn)->connections_refused, 1);
     if (server->n_connections > server->config->limits_max_connections + TKV_REFUSED_MAX) {
-        tkv_connection_close(conn, "far too many connections");
+        tkv_connection_close(conn, TKV_CLOSED_REFUSED);
         return;
     }
     tkv_error_set(&error, TKV_EOVERLOADED, "there are %zu connections, the limit",
                   server->n_clients);
     tkv_error_number(&error, retry_after_ms, REFUSED_RETRY_MS);
-    lose(conn, &error);
+    lose(conn, TKV_CLOSED_REFUSED, &error);
 }
 
 void tkv_connection_accept(struct tkv_listener *listener)
@@ -391,7 +463,8 @@ void tkv_connection_accept(struct tkv_listener *listener)
     }
     int rc = uv_accept(&listener->handle.stream, &conn->handle.stream);
     if (rc != 0) {
-        tkv_connection_close(conn, uv_strerror(rc));
+        tkv_log(TKV_LOG_WARNING, "accept_failed", "what=\"%s\"", uv_strerror(rc));
+        tkv_connection_close(conn, TKV_CLOSED_FAILED);
         return;
     }
     if (!listener->socket.is_unix) {

@@ -7,12 +7,11 @@
 #include "proto/frame.h"
 
 /* X(state, may become)
- * OPEN       requests are read and answered
- * ENDED      the peer sends no more; what it asked is still answered, then it is closed
- * LOST       nobody can tell where its next message begins: it hears why, what it sends is thrown
- * away LINGERING  all has been written and our side is shut; until the peer closes, or a short
- * while: to close with bytes unread would make TCP take the last answers back CLOSED     libuv
- * still has the handle */
+ * OPEN: requests are read and answered. ENDED: the peer sends no more; what it asked is still
+ * answered, then it is closed. LOST: nobody can tell where its next message begins; it hears why,
+ * what it sends is thrown away. LINGERING: all has been written and our side is shut; until the
+ * peer closes, or a short while: to close with bytes unread would make TCP take the last answers
+ * back. CLOSED: libuv still has the handle. */
 #define TKV_CONNECTION_STATES(X)                                                                  \
     X(OPEN, 1u << TKV_CONNECTION_ENDED | 1u << TKV_CONNECTION_LOST | 1u << TKV_CONNECTION_CLOSED) \
     X(ENDED, 1u << TKV_CONNECTION_CLOSED)                                                         \
@@ -62,11 +61,15 @@ struct tkv_connection {
     size_t gathered;       /* bytes of answers to batch arrays that are not whole yet */
     size_t queued;         /* bytes that libuv has still to write */
     bool full;             /* too much is unread: no more requests are taken */
-    const char *doom;      /* why it must be closed when it is settled; NULL: it need not */
+    bool doomed;           /* it must be closed when it is settled */
+    enum tkv_closed why;   /* it is doomed, LOST or LINGERING */
 
     uint64_t linger_until_ms;
-    struct tkv_connection *prev, *next;               /* server->connections */
-    struct tkv_connection **unsettled_at, *unsettled; /* server->unsettled; NULL: not in it */
+    uint64_t active_ms;     /* when a request came or an answer went last */
+    uint64_t unfinished_ms; /* since when a message is not whole; valid in the list of those */
+    struct tkv_connection **unfinished_at, *unfinished; /* server->unfinished */
+    struct tkv_connection *prev, *next;                 /* server->connections */
+    struct tkv_connection **unsettled_at, *unsettled;   /* server->unsettled; NULL: not in it */
 };
 
 /* Takes the connection that waits at the listener: to serve it, or to tell it that there are too
@@ -77,17 +80,21 @@ void tkv_connection_accept(struct tkv_listener *listener);
 void tkv_connection_settle(struct tkv_connection *conn);
 
 /* Its requests go on for nobody. Not from within the core. */
-void tkv_connection_close(struct tkv_connection *conn, const char *why);
+void tkv_connection_close(struct tkv_connection *conn, enum tkv_closed why);
 
 /* Something happened to it: it is settled in this turn. */
 void tkv_connection_touch(struct tkv_connection *conn);
 void tkv_connection_untouch(struct tkv_connection *conn);
 
-/* It is closed when it is settled. The way to close it from within the core. why: a constant. */
-void tkv_connection_doom(struct tkv_connection *conn, const char *why);
+/* It is closed when it is settled. The way to close it from within the core. */
+void tkv_connection_doom(struct tkv_connection *conn, enum tkv_closed why);
 
 /* Closes it where it has lingered for long enough. */
 void tkv_connection_check_linger(struct tkv_connection *conn, uint64_t now_ms);
+
+/* Closes those whose message is not whole in time, and those that are idle for too long, where
+ * limits.frame_ms and limits.idle_ms say so. */
+void tkv_connections_check(struct tkv_server *server, uint64_t now_ms);
 
 /* Whether all that was asked has been answered and all answers written. */
 bool tkv_connection_is_quiet(const struct tkv_connection *conn);

@@ -43,6 +43,13 @@ static void free_chunk(struct chunk *chunk)
     free(chunk);
 }
 
+/* Why a write of ours failed. */
+static enum tkv_closed lost_by(int status)
+{
+    bool gone = status == UV_EPIPE || status == UV_ECONNRESET || status == UV_ECANCELED;
+    return gone ? TKV_CLOSED_BY_CLIENT : TKV_CLOSED_FAILED;
+}
+
 static void on_written(uv_write_t *req, int status)
 {
     struct chunk *chunk = (struct chunk *)req;
@@ -50,10 +57,11 @@ static void on_written(uv_write_t *req, int status)
     assert(conn->queued >= chunk->bytes);
     conn->queued -= chunk->bytes;
     if (status == 0) tkv_stat_add(&conn->server->stats->network_bytes_out, chunk->bytes);
+    conn->active_ms = uv_now(&conn->server->loop);
     free_chunk(chunk);
     if (conn->state == TKV_CONNECTION_CLOSED) return;
     if (status != 0)
-        tkv_connection_close(conn, uv_strerror(status));
+        tkv_connection_close(conn, lost_by(status));
     else
         tkv_connection_touch(conn);
 }
@@ -65,7 +73,7 @@ static void queue(struct tkv_connection *conn, size_t skip, struct tkv_staging *
     struct chunk *chunk = calloc(1, sizeof *chunk);
     if (chunk == NULL) {
         tkv_staging_unref(block);
-        tkv_connection_doom(conn, "no memory for its answers");
+        tkv_connection_doom(conn, TKV_CLOSED_NO_MEMORY);
         return;
     }
     chunk->text = conn->out;
@@ -80,7 +88,7 @@ static void queue(struct tkv_connection *conn, size_t skip, struct tkv_staging *
     if (rc == 0) return;
     conn->queued -= chunk->bytes;
     free_chunk(chunk);
-    tkv_connection_doom(conn, uv_strerror(rc));
+    tkv_connection_doom(conn, lost_by(rc));
 }
 
 void tkv_connection_send_block(struct tkv_connection *conn, struct tkv_staging *block, size_t bytes)
@@ -95,7 +103,7 @@ void tkv_connection_flush(struct tkv_connection *conn)
     uv_buf_t buf = {.base = (char *)conn->out.data, .len = len};
     int n = conn->queued == 0 ? uv_try_write(&conn->handle.stream, &buf, 1) : UV_EAGAIN;
     if (n < 0 && n != UV_EAGAIN) {
-        tkv_connection_close(conn, uv_strerror(n));
+        tkv_connection_close(conn, lost_by(n));
         return;
     }
     size_t written = n > 0 ? (size_t)n : 0;

@@ -524,11 +524,27 @@ struct tkv_steps *tkv_core_steps(struct tkv_core *core)
     return &core->steps;
 }
 
+/* One gauge a state: a sum of two would hide where memory stays. */
+static void set_states(struct tkv_core *core)
+{
+    struct tkv_stats *s = &core->stats;
+    size_t creating = tkv_sequences_creating(core->sequences);
+    uint64_t budget = core->budget, taken = core->cache_bytes;
+    tkv_stat_set(&s->sequence_states_creating, creating);
+    tkv_stat_set(&s->sequence_states_live, tkv_sequences_count(core->sequences) - creating);
+    tkv_stat_set(&s->sequence_states_freeing, core->lingering + core->caches_leaving);
+    tkv_stat_set(&s->memory_states_live, taken - core->lingering_bytes);
+    tkv_stat_set(&s->memory_states_freeing, core->lingering_bytes + core->leaving_bytes);
+    tkv_stat_set(&s->memory_states_checksums, core->checksum_bytes);
+    tkv_stat_set(&s->memory_states_free, budget > taken ? budget - taken : 0);
+}
+
 struct tkv_stats *tkv_core_stats(struct tkv_core *core)
 {
     tkv_stat_set(&core->stats.sequences_live, tkv_sequences_count(core->sequences));
     tkv_stat_set(&core->stats.memory_cache_bytes, core->cache_bytes);
     tkv_stat_set(&core->stats.memory_checksum_bytes, core->checksum_bytes);
+    set_states(core);
     tkv_stat_set(&core->stats.memory_staging_bytes, tkv_staging_used(core->pool));
     tkv_stat_set(&core->stats.batch_in_flight, core->in_flight);
     tkv_stat_set(&core->stats.queue_gathering, core->gathering_items);

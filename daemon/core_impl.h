@@ -47,7 +47,9 @@ struct tkv_core {
     struct tkv_scrub scrub;
     struct tkv_op *oldest, *newest; /* operations under way, in order of submission */
     size_t under_way;               /* how many */
-    size_t caches_leaving;          /* releases under way */
+    size_t caches_leaving;          /* releases under way ... */
+    uint64_t leaving_bytes;         /* ... and what they give back */
+    size_t lingering;               /* caches without a sequence that somebody still reads */
     uint64_t scan;                  /* number of the last walk over `waiting` */
 
     struct tkv_op_list gathering; /* admitted appends without a batch */

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "daemon/handlers.h"
 #include "proto/answer.h"
 
@@ -23,7 +24,9 @@ struct tkv_call {
     struct tkv_op op;
     struct exchange *exchange;
     const struct tkv_request *request;
+    uint64_t arrived_ns;
     bool is_read;
+    bool told;                    /* by tkv_dispatch_fail() */
     struct tkv_call *prev, *next; /* conn->calls */
 };
 
@@ -45,7 +48,7 @@ static void send_batch(struct exchange *ex)
     tkv_buffer_puts(out, "]\n");
     if (tkv_buffer_status(out) == TKV_OK) return;
     out->len = before;
-    tkv_connection_doom(ex->conn, "no memory for its answers");
+    tkv_connection_doom(ex->conn, TKV_CLOSED_NO_MEMORY);
 }
 
 static void release(struct exchange *ex)
@@ -67,6 +70,7 @@ static struct tkv_call *open_call(struct exchange *ex, const struct tkv_request 
     if (call == NULL) return NULL;
     call->exchange = ex;
     call->request = request;
+    call->arrived_ns = conn->read_ns;
     ex->open++;
     call->next = conn->calls;
     if (call->next != NULL) call->next->prev = call;
@@ -104,6 +108,17 @@ void tkv_dispatch_abandon(struct tkv_connection *conn)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
+/* Every request is counted once, with the outcome that its answer has. */
+static void count_answer(const struct tkv_call *call, enum tkv_status st)
+{
+    struct exchange *ex = call->exchange;
+    enum tkv_status early = call->request->error.status;
+    bool known = early != TKV_EPARSE && early != TKV_EREQUEST && early != TKV_EMETHOD;
+    unsigned method = known ? (unsigned)call->request->method : TKV_METHOD_NONE;
+    tkv_tally_answered(&ex->server->telemetry.tally, method, st, tkv_now_ns() - call->arrived_ns);
+    if (st != TKV_OK) tkv_stat_add(&stats_of(ex)->requests_errors, 1);
+}
+
 static void write_error(struct tkv_buffer *out, const struct tkv_call *call,
                         const struct tkv_error *error)
 {
@@ -133,7 +148,7 @@ static void give_way(struct tkv_buffer *out, size_t before, const struct tkv_cal
     if (!call->exchange->msg->is_batch) tkv_buffer_puts(out, "\n");
     if (tkv_buffer_status(out) == TKV_OK) return;
     out->len = before;
-    tkv_connection_doom(call->exchange->conn, "no memory for its answers");
+    tkv_connection_doom(call->exchange->conn, TKV_CLOSED_NO_MEMORY);
 }
 
 /* Writes the answer to the connection, or into the array. payload: bytes that will follow it;
@@ -169,6 +184,7 @@ static bool write_answer(struct tkv_call *call, const struct tkv_error *error, s
 static bool is_too_much(const struct tkv_call *call, struct tkv_error *error)
 {
     const struct tkv_connection *conn = call->exchange->conn;
+    if (!call->is_read || conn == NULL || call->request->notification) return false;
     size_t unread = tkv_connection_unread(conn), mark = tkv_connection_hard_mark(conn);
     if (call->exchange->msg->is_batch) /* base64, in one line, twice in memory at its end */
         mark = (size_t)conn->server->config->limits_output_bytes;
@@ -181,18 +197,11 @@ static bool is_too_much(const struct tkv_call *call, struct tkv_error *error)
 }
 
 /* The bytes follow the answer as they are in their block, unless base64 was asked for. */
-static void answer_read(struct tkv_call *call)
+static void answer_read(struct tkv_call *call, struct tkv_connection *conn)
 {
-    struct tkv_connection *conn = call->exchange->conn;
     struct tkv_staging *block = call->op.result.read.block;
     size_t bytes = call->request->params.seq_read.base64 ? 0 : call->op.result.read.bytes;
-    struct tkv_error error = call->op.error;
-    conn->read_bytes = call->op.result.read.bytes;
-    if (is_too_much(call, &error)) {
-        tkv_stat_add(&stats_of(call->exchange)->requests_errors, 1);
-        bytes = 0;
-    }
-    if (!write_answer(call, &error, bytes) || bytes == 0) return;
+    if (!write_answer(call, &call->op.error, bytes) || bytes == 0) return;
     tkv_staging_ref(block);
     tkv_connection_send_block(conn, block, bytes);
 }
@@ -228,14 +237,15 @@ static void answer(struct tkv_call *call, const struct tkv_error *error)
 {
     struct exchange *ex = call->exchange;
     struct tkv_connection *conn = ex->conn;
-    struct tkv_error enough;
-    if (error->status == TKV_OK && is_long_enough(call, &enough)) error = &enough;
-    if (error->status != TKV_OK) tkv_stat_add(&stats_of(ex)->requests_errors, 1);
-    if (conn != NULL && conn->doom == NULL && !call->request->notification) {
+    struct tkv_error instead;
+    if (error->status == TKV_OK && (is_long_enough(call, &instead) || is_too_much(call, &instead)))
+        error = &instead;
+    if (!call->told) count_answer(call, error->status);
+    if (conn != NULL && !conn->doomed && !call->request->notification) {
         if (tkv_connection_unread(conn) > tkv_connection_last_mark(conn))
-            tkv_connection_doom(conn, "it does not read its answers");
+            tkv_connection_doom(conn, TKV_CLOSED_SLOW_READER);
         else if (call->is_read && error->status == TKV_OK)
-            answer_read(call);
+            answer_read(call, conn);
         else
             write_answer(call, error, 0);
     }
@@ -245,8 +255,11 @@ static void answer(struct tkv_call *call, const struct tkv_error *error)
 static void on_done(struct tkv_op *op)
 {
     struct tkv_call *call = op->owner;
+    struct tkv_connection *conn = call->exchange->conn;
     struct tkv_staging *block = NULL;
-    if (call->is_read && op->error.status == TKV_OK) block = op->result.read.block;
+    bool reads = call->is_read && op->error.status == TKV_OK;
+    if (reads) block = op->result.read.block;
+    if (reads && conn != NULL) conn->read_bytes = op->result.read.bytes;
     answer(call, &op->error);
     tkv_staging_unref(block); /* the core leaves it to us */
 }
@@ -257,7 +270,8 @@ void tkv_dispatch_fail(struct tkv_connection *conn)
     tkv_error_set(&error, TKV_EDEVICE, "the device is lost; the daemon is going down");
     for (struct tkv_call *call = conn->calls; call != NULL; call = call->next) {
         struct exchange *ex = call->exchange;
-        tkv_stat_add(&stats_of(ex)->requests_errors, 1);
+        count_answer(call, error.status);
+        call->told = true;
         if (!call->request->notification) write_answer(call, &error, 0);
         if (++ex->failed == ex->open && ex->msg->is_batch) send_batch(ex);
     }
@@ -391,7 +405,7 @@ void tkv_dispatch(struct tkv_connection *conn, struct tkv_message *msg, struct t
     if (ex == NULL) {
         tkv_message_free(msg);
         tkv_staging_unref(block);
-        tkv_connection_doom(conn, "no memory for its requests");
+        tkv_connection_doom(conn, TKV_CLOSED_NO_MEMORY);
         return;
     }
     assert(block == NULL || msg->n == 1);
@@ -401,7 +415,7 @@ void tkv_dispatch(struct tkv_connection *conn, struct tkv_message *msg, struct t
             open_call(ex, &msg->requests[i]); // NOLINT(clang-analyzer-unix.Malloc)
         if (call == NULL) {
             tkv_staging_unref(block);
-            tkv_connection_doom(conn, "no memory for its requests");
+            tkv_connection_doom(conn, TKV_CLOSED_NO_MEMORY);
             break;
         }
         tkv_stat_add(&stats_of(ex)->requests_received, 1);

@@ -1,17 +1,6 @@
 #include "daemon/handlers.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include "base/clock.h"
-
-static double uptime_s(const struct tkv_server *server)
-{
-    return (double)(tkv_now_us() - server->started_us) / 1e6;
-}
 
 /* --- server.* --------------------------------------------------------------------------------- */
 
@@ -46,100 +35,16 @@ static void put_info(struct tkv_json *j, const struct tkv_server *server, const 
                    .max_sequences = config->limits_max_sequences,
                    .memory_budget_bytes =
                        tkv_stat_get(&tkv_core_stats(server->core)->memory_budget_bytes)},
-        .uptime_s = uptime_s(server),
+        .uptime_s = tkv_telemetry_uptime_s(&server->telemetry),
         .unhealthy = tkv_core_unhealthy(server->core),
     };
     tkv_put_server_info(j, &info);
 }
 
-static const struct {
-    const char *group, *field;
-    size_t offset;
-} stats[] = {
-#define X(group, field, meaning) {#group, #field, offsetof(struct tkv_stats, group##_##field)},
-    TKV_STATS(X)
-#undef X
-};
-
-static uint64_t stat_at(const struct tkv_stats *from, size_t offset)
-{
-    const char *at = (const char *)from + offset;
-    return tkv_stat_get((const _Atomic uint64_t *)(const void *)at);
-}
-
-/* What follows from a group's numbers. */
-static void put_derived(struct tkv_json *j, const char *group, const struct tkv_stats *from)
-{
-    if (strcmp(group, "batch") != 0) return;
-    uint64_t count = tkv_stat_get(&from->batch_count), items = tkv_stat_get(&from->batch_items);
-    tkv_json_put_double(j, "mean_items", count > 0 ? (double)items / (double)count : 0);
-}
-
-static void put_us(struct tkv_json *j, const char *name, uint64_t ns)
-{
-    tkv_json_put_double(j, name, (double)ns / 1000);
-}
-
-/* Where the time of appends goes, stage by stage. */
-static void put_steps(struct tkv_json *j, const struct tkv_steps *steps)
-{
-    static const char *const words[] = {
-#define X(name, word, meaning) word,
-        TKV_STAGES(X)
-#undef X
-    };
-    tkv_json_name(j, "step");
-    tkv_json_open(j, '{');
-    for (size_t i = 0; i < TKV_STAGE_COUNT; i++) {
-        const struct tkv_histogram *h = &steps->stages[i];
-        tkv_json_name(j, words[i]);
-        tkv_json_open(j, '{');
-        tkv_json_put_uint(j, "count", tkv_stat_get(&h->count));
-        put_us(j, "p50_us", tkv_histogram_percentile(h, 0.5));
-        put_us(j, "p99_us", tkv_histogram_percentile(h, 0.99));
-        put_us(j, "max_us", tkv_stat_get(&h->max));
-        tkv_json_close(j, '}');
-    }
-    tkv_json_close(j, '}');
-}
-
-/* Memory of the process that is in RAM; 0: unknown. */
-static uint64_t rss_bytes(void)
-{
-    char line[128] = "";
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL) return 0;
-    const char *read = fgets(line, sizeof line, file);
-    fclose(file);
-    const char *second = read != NULL ? strchr(line, ' ') : NULL;
-    if (second == NULL) return 0;
-    return strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void put_stats(struct tkv_json *j, const struct tkv_server *server, const struct tkv_op *op)
 {
-    const struct tkv_stats *from = tkv_core_stats(server->core);
-    const size_t n = sizeof stats / sizeof stats[0];
-    tkv_json_open(j, '{');
-    tkv_json_put_double(j, "uptime_s", uptime_s(server));
-    for (size_t i = 0; i < n; i++) {
-        bool first = i == 0 || strcmp(stats[i - 1].group, stats[i].group) != 0;
-        bool last = i + 1 == n || strcmp(stats[i + 1].group, stats[i].group) != 0;
-        if (first) {
-            tkv_json_name(j, stats[i].group);
-            tkv_json_open(j, '{');
-        }
-        tkv_json_put_uint(j, stats[i].field, stat_at(from, stats[i].offset));
-        if (!last) continue;
-        put_derived(j, stats[i].group, from);
-        tkv_json_close(j, '}');
-    }
-    put_steps(j, tkv_core_steps(server->core));
-    tkv_json_name(j, "process");
-    tkv_json_open(j, '{');
-    tkv_json_put_uint(j, "rss_bytes", rss_bytes());
-    tkv_json_close(j, '}');
-    tkv_json_close(j, '}');
+    (void)tkv_core_stats(server->core); /* the gauges are of now */
+    tkv_telemetry_put(j, &server->telemetry);
 }
 
 /* --- seq.* ------------------------------------------------------------------------------------ */

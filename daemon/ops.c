@@ -233,7 +233,9 @@ void tkv_run_create(struct tkv_core *core, struct tkv_op *op)
 static void complete_release(struct tkv_job *job, void *arg)
 {
     struct tkv_core *core = arg;
+    struct tkv_cache *cache = (struct tkv_cache *)job;
     core->caches_leaving--;
+    core->leaving_bytes -= cache->size.charged;
     free(job);
 }
 
@@ -242,10 +244,12 @@ void tkv_core_cache_unref(struct tkv_core *core, struct tkv_cache *cache)
     assert(cache->refs > 0);
     if (--cache->refs > 0) return;
     if (cache->lingers) core->lingering_bytes -= cache->size.charged;
+    if (cache->lingers) core->lingering--;
     /* the engine works in order: whatever is allocated from now on finds this memory free */
     core->cache_bytes -= cache->size.charged;
     core->checksum_bytes -= cache->mem.bytes - cache->size.charged;
     core->caches_leaving++;
+    core->leaving_bytes += cache->size.charged;
     struct tkv_job *job = tkv_cache_release_job(cache);
     job->complete = complete_release;
     tkv_engine_submit(core->engine, job);
@@ -269,6 +273,7 @@ void tkv_core_free_sequence(struct tkv_core *core, struct tkv_sequence *seq)
     disown(seq);
     seq->cache->lingers = seq->cache->refs > 1;
     if (seq->cache->lingers) core->lingering_bytes += seq->cache->size.charged;
+    if (seq->cache->lingers) core->lingering++;
     tkv_core_cache_unref(core, seq->cache);
     seq->cache = NULL;
     tkv_sequence_move(core->sequences, seq, TKV_SEQUENCE_ABSENT);

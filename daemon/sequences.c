@@ -23,7 +23,7 @@ struct tkv_sequences {
     struct tkv_sequence **slots; /* listed in this order; NULL: free */
     size_t *free_slots;
     size_t n_slots, n_free, max;
-    size_t count;
+    size_t count, creating;
     uint64_t next_id;
 };
 
@@ -129,12 +129,19 @@ void tkv_sequence_move(struct tkv_sequences *table, struct tkv_sequence *seq,
     assert((allowed_moves[seq->state] >> to & 1u) != 0);
     if (seq->state == TKV_SEQUENCE_ABSENT) take_slot(table, seq);
     if (to == TKV_SEQUENCE_ABSENT) give_slot(table, seq);
+    if (seq->state == TKV_SEQUENCE_CREATING) table->creating--;
+    if (to == TKV_SEQUENCE_CREATING) table->creating++;
     seq->state = to;
 }
 
 size_t tkv_sequences_count(const struct tkv_sequences *table)
 {
     return table->count;
+}
+
+size_t tkv_sequences_creating(const struct tkv_sequences *table)
+{
+    return table->creating;
 }
 
 struct tkv_sequence *tkv_sequences_next(struct tkv_sequences *table, size_t *slot)

@@ -78,6 +78,7 @@ void tkv_sequence_move(struct tkv_sequences *table, struct tkv_sequence *seq,
 
 /* Sequences that are CREATING or LIVE. */
 size_t tkv_sequences_count(const struct tkv_sequences *table);
+size_t tkv_sequences_creating(const struct tkv_sequences *table);
 
 /* The next LIVE sequence whose slot is >= *slot; *slot becomes the one after it. NULL: no more. */
 struct tkv_sequence *tkv_sequences_next(struct tkv_sequences *table, size_t *slot);

@@ -15,7 +15,8 @@ enum {
     TICK_MS = 20,
     FAILED_FLUSH_MS = 1000, /* what is left to tell clients once the device is lost */
     DEAF_AFTER_MS = 500,    /* of a drain: from then on, who still talks does not hold it up */
-    HEALTH_MS = 1000,
+    PULSE_MS = 250,
+    SECOND_MS = 1000,
     EXIT_FAILED = 1
 };
 
@@ -47,7 +48,7 @@ static void stop(struct tkv_server *server)
     enter(server, TKV_PHASE_STOPPED);
     for (struct tkv_connection *c = server->connections, *next; c != NULL; c = next) {
         next = c->next;
-        tkv_connection_close(c, "the daemon stops");
+        tkv_connection_close(c, TKV_CLOSED_STOPPED);
     }
     uv_stop(&server->loop);
 }
@@ -214,9 +215,17 @@ void tkv_server_start_tick(struct tkv_server *server)
 }
 
 /* The turn that follows sees whether the device hangs. */
-static void on_health(uv_timer_t *timer)
+static void on_pulse(uv_timer_t *timer)
 {
-    tkv_server_kick(timer->data);
+    struct tkv_server *server = timer->data;
+    uint64_t now = uv_now(&server->loop);
+    tkv_connections_check(server, now);
+    (void)tkv_core_stats(server->core); /* who reads the gauges from outside sees new ones */
+    if (now - server->ticked_ms >= SECOND_MS) {
+        server->ticked_ms = now;
+        tkv_telemetry_tick(&server->telemetry);
+    }
+    tkv_server_kick(server);
 }
 
 /* systemd restarts a daemon whose loop no longer turns. */
@@ -236,13 +245,13 @@ static enum tkv_status init_handles(struct tkv_server *server)
     if (rc == 0) rc = uv_idle_init(loop, &server->kick);
     if (rc == 0) rc = uv_timer_init(loop, &server->tick);
     if (rc == 0) rc = uv_timer_init(loop, &server->watchdog);
-    if (rc == 0) rc = uv_timer_init(loop, &server->health);
+    if (rc == 0) rc = uv_timer_init(loop, &server->pulse);
     if (rc == 0) rc = uv_signal_init(loop, &server->signals[0]);
     if (rc == 0) rc = uv_signal_init(loop, &server->signals[1]);
     if (rc == 0) rc = tkv_alarm_init(&server->alarm, loop, on_alarm) == TKV_OK ? 0 : UV_EMFILE;
     server->before.data = server;
     server->wake.data = server->after.data = server->tick.data = server;
-    server->health.data = server;
+    server->pulse.data = server;
     server->signals[0].data = server->signals[1].data = server;
     if (rc == 0) return TKV_OK;
     tkv_log(TKV_LOG_ERROR, "start_failed", "what=\"event loop: %s\"", uv_strerror(rc));
@@ -272,13 +281,13 @@ static void close_loop(struct tkv_server *server)
 
 static void start_handles(struct tkv_server *server)
 {
-    uint64_t us = tkv_notify_watchdog_us(), health_ms = server->config->limits_device_ms / 4 + 1;
-    if (health_ms > HEALTH_MS) health_ms = HEALTH_MS;
+    uint64_t us = tkv_notify_watchdog_us(), pulse_ms = server->config->limits_device_ms / 4 + 1;
+    if (pulse_ms > PULSE_MS) pulse_ms = PULSE_MS;
     uv_prepare_start(&server->before, on_prepare);
     uv_check_start(&server->after, on_turn);
     uv_signal_start(&server->signals[0], on_signal, SIGTERM);
     uv_signal_start(&server->signals[1], on_signal, SIGINT);
-    uv_timer_start(&server->health, on_health, health_ms, health_ms);
+    uv_timer_start(&server->pulse, on_pulse, pulse_ms, pulse_ms);
     if (us > 0) uv_timer_start(&server->watchdog, on_watchdog, 0, us / 2000 + 1);
     tkv_server_kick(server); /* the first turn sets the alarm */
 }
@@ -290,7 +299,7 @@ enum tkv_status tkv_server_open(struct tkv_server **out, const struct tkv_config
     struct tkv_server *server = calloc(1, sizeof *server);
     if (server == NULL || uv_loop_init(&server->loop) != 0) goto fail_device;
     server->config = config;
-    server->started_us = tkv_now_us();
+    server->telemetry.started_us = tkv_now_us();
     st = init_handles(server);
     if (st != TKV_OK) goto fail_loop;
     st = tkv_core_open(&server->core, config, dev, wake, server);
@@ -300,6 +309,8 @@ enum tkv_status tkv_server_open(struct tkv_server **out, const struct tkv_config
         goto fail_loop;
     }
     server->stats = tkv_core_stats(server->core);
+    server->telemetry.stats = server->stats;
+    server->telemetry.steps = tkv_core_steps(server->core);
     st = tkv_listeners_open(server);
     if (st != TKV_OK) goto fail_core;
     start_handles(server);

@@ -14,6 +14,7 @@
 #include "daemon/alarm.h"
 #include "daemon/config.h"
 #include "daemon/core.h"
+#include "daemon/telemetry.h"
 
 struct tkv_connection;
 
@@ -51,8 +52,8 @@ struct tkv_server {
     const struct tkv_config *config;
     struct tkv_core *core;
     struct tkv_stats *stats; /* the core's */
+    struct tkv_telemetry telemetry;
     enum tkv_phase phase;
-    uint64_t started_us;
 
     uv_async_t wake;        /* the core has something for us */
     uv_prepare_t before;    /* sockets are looked at next */
@@ -62,18 +63,20 @@ struct tkv_server {
     uv_signal_t signals[2]; /* SIGTERM, SIGINT */
     uv_timer_t tick;        /* runs while somebody lingers, and towards the end */
     uv_timer_t watchdog;    /* systemd's */
-    uv_timer_t health;      /* looks at the device though nothing arrives */
+    uv_timer_t pulse;       /* looks at device and clients though nothing arrives */
     struct tkv_alarm alarm; /* tkv_core_deadline_us() */
 
     struct tkv_listener listeners[TKV_LISTENERS_MAX];
     size_t n_listeners;
     struct tkv_connection *connections; /* those not closed */
+    struct tkv_connection *unfinished;  /* those of whose message a part is missing */
     struct tkv_connection *unsettled;   /* something happened to them in this turn */
     size_t n_connections;               /* also refused ones and those being closed */
     size_t n_clients;                   /* connections that are served */
     size_t n_lingering;
     uint64_t newest_connection;
 
+    uint64_t ticked_ms;     /* the telemetry's last second */
     uint64_t stop_by_ms;    /* DRAINING, FAILING: patience ends */
     uint64_t seen_bytes_in; /* DRAINING: at the last tick */
     uint64_t turn_bytes_in; /* at the last turn */

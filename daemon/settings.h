@@ -47,6 +47,10 @@
          "host memory for payloads and answers under way")                                         \
     SIZE("limits.output_bytes", limits_output_bytes, 64 * TKV_MIB, 4 * TKV_KIB, TKV_PIB,           \
          "unread answers of one client past which its requests wait")                              \
+    COUNT("limits.frame_ms", limits_frame_ms, 60000, 0, 86400000,                                  \
+          "a message must be whole so long after its first byte, milliseconds; 0: never")          \
+    COUNT("limits.idle_ms", limits_idle_ms, 0, 0, 86400000,                                        \
+          "a client that asks nothing for so long is closed, milliseconds; 0: none is")            \
     COUNT("limits.drain_ms", limits_drain_ms, 10000, 0, 3600000,                                   \
           "how long requests under way may take after SIGTERM, milliseconds")                      \
     COUNT("limits.device_ms", limits_device_ms, 30000, 100, 3600000,                               \

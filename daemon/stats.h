@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
+
 /* X(group, field, meaning). Counters only grow; gauges are marked so in their meaning. */
 #define TKV_STATS(X)                                                                        \
     X(sequences, live, "gauge: sequences that exist")                                       \
@@ -14,10 +16,17 @@
     X(sequences, freed, "sequences freed, for whatever reason")                             \
     X(sequences, expired, "sequences freed because their ttl_ms had passed")                \
     X(sequences, disconnected, "sequences freed because their client went away")            \
+    X(sequence_states, creating, "gauge: sequences whose memory is being made ready")       \
+    X(sequence_states, live, "gauge: sequences that exist")                                 \
+    X(sequence_states, freeing, "gauge: freed ones whose memory is not free yet")           \
     X(memory, budget_bytes, "gauge: device bytes that caches may take")                     \
     X(memory, cache_bytes, "gauge: device bytes taken by live caches")                      \
     X(memory, checksum_bytes, "gauge: device bytes taken by their checksums, not budgeted") \
     X(memory, staging_bytes, "gauge: staging bytes held by requests under way")             \
+    X(memory_states, live, "gauge: device bytes of the caches of sequences that exist")     \
+    X(memory_states, freeing, "gauge: those of freed sequences, still read or on the way")  \
+    X(memory_states, checksums, "gauge: those of checksums, not budgeted")                  \
+    X(memory_states, free, "gauge: those that the budget has left")                         \
     X(append, requests, "seq.append requests admitted")                                     \
     X(append, items, "items written")                                                       \
     X(append, tokens, "positions written, summed over items")                               \
@@ -59,6 +68,7 @@ struct tkv_stats {
 #define X(group, field, meaning) _Atomic uint64_t group##_##field;
     TKV_STATS(X)
 #undef X
+    struct tkv_histogram batch_size; /* items in a batch */
 };
 
 static inline void tkv_stat_add(_Atomic uint64_t *stat, uint64_t n)

@@ -2,6 +2,17 @@
 
 #include "base/clock.h"
 
+static const char *const words[] = {
+#define X(name, word, meaning) word,
+    TKV_STAGES(X)
+#undef X
+};
+
+const char *tkv_stage_word(enum tkv_stage stage)
+{
+    return words[stage];
+}
+
 void tkv_steps_completed(struct tkv_steps *steps, const struct tkv_step *step)
 {
     if (step->arrived_ns == 0 || steps->n_open == TKV_STEPS_OPEN_MAX) return;

@@ -28,6 +28,9 @@ enum tkv_stage {
         TKV_STAGE_COUNT
 };
 
+/* The word of a stage, such as "admit". */
+const char *tkv_stage_word(enum tkv_stage stage);
+
 /* When an append was where, tkv_now_ns(); 0: not measured. */
 struct tkv_step {
     uint64_t parse_ns; /* a duration */

@@ -64,6 +64,12 @@ static inline uint64_t tkv_frame_payload_left(const struct tkv_frame *f)
     return f->in_payload ? f->payload_left : 0;
 }
 
+/* Whether nothing of a message is there, and nothing of one is owed. */
+static inline bool tkv_frame_is_whole(const struct tkv_frame *f)
+{
+    return !f->in_payload && f->taken == f->in.len;
+}
+
 /* The rest of the payload under way is thrown away: its memory is the caller's again. */
 void tkv_frame_discard(struct tkv_frame *f);
 

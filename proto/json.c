@@ -37,6 +37,12 @@ void tkv_json_open(struct tkv_json *j, char bracket)
     j->comma = false;
 }
 
+void tkv_json_open_member(struct tkv_json *j, const char *name)
+{
+    tkv_json_name(j, name);
+    tkv_json_open(j, '{');
+}
+
 void tkv_json_close(struct tkv_json *j, char bracket)
 {
     assert(bracket == '}' || bracket == ']');

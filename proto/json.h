@@ -15,8 +15,9 @@ struct tkv_json {
 };
 
 void tkv_json_init(struct tkv_json *j, struct tkv_buffer *out);
-void tkv_json_open(struct tkv_json *j, char bracket);     /* '{' or '[' */
-void tkv_json_close(struct tkv_json *j, char bracket);    /* '}' or ']' */
+void tkv_json_open(struct tkv_json *j, char bracket);            /* '{' or '[' */
+void tkv_json_open_member(struct tkv_json *j, const char *name); /* an object */
+void tkv_json_close(struct tkv_json *j, char bracket);           /* '}' or ']' */
 void tkv_json_name(struct tkv_json *j, const char *name); /* a constant that needs no escapes */
 void tkv_json_uint(struct tkv_json *j, uint64_t value);
 void tkv_json_uints(struct tkv_json *j, const uint64_t *values, size_t n); /* an array */

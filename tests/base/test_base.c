@@ -2,9 +2,9 @@
 
 #include "base/buffer.h"
 #include "base/checked.h"
-#include "base/histogram.h"
 #include "base/log.h"
 #include "base/sizes.h"
+#include "base/window.h"
 #include "tests/support/check_main.h"
 
 /* Goal: every status has a reason and a code of its own. Method: compare all pairs. */
@@ -125,6 +125,25 @@ START_TEST(percentiles)
 }
 END_TEST
 
+/* Goal: a window forgets what is older than its ticks, and nothing sooner. */
+START_TEST(windows_forget)
+{
+    static struct tkv_histogram h;
+    static struct tkv_window w;
+    tkv_histogram_add(&h, 1000000);
+    ck_assert_uint_eq(tkv_window_count(&w, &h), 1);
+    ck_assert_uint_eq(tkv_window_percentile(&w, &h, 0.5), 1000000);
+    for (int tick = 0; tick < 3 * TKV_WINDOW_TICKS; tick++) {
+        tkv_window_tick(&w, &h);
+        tkv_histogram_add(&h, 10);
+        uint64_t n = tkv_window_count(&w, &h), old = tick + 1 < TKV_WINDOW_TICKS;
+        uint64_t young = old ? (uint64_t)tick + 1 : TKV_WINDOW_TICKS;
+        ck_assert_uint_eq(n, young + old);
+        ck_assert_uint_eq(tkv_window_percentile(&w, &h, 1), old ? 1000000 : 10);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base");
@@ -135,6 +154,7 @@ int main(void)
     tcase_add_test(tc, sizes);
     tcase_add_test(tc, log_quotes);
     tcase_add_test(tc, percentiles);
+    tcase_add_test(tc, windows_forget);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
 }

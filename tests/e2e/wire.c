@@ -194,23 +194,32 @@ void wire_verify_ok(struct wire *w, bool some)
 
 /* --- paths ------------------------------------------------------------------------------------ */
 
+static const cJSON *member(const cJSON *json, const char *name, size_t n)
+{
+    char copy[64];
+    ck_assert_uint_lt(n, sizeof copy);
+    memcpy(copy, name, n);
+    copy[n] = '\0';
+    return cJSON_GetObjectItemCaseSensitive(json, copy);
+}
+
 const cJSON *json_at(const cJSON *json, const char *path)
 {
     while (json != NULL && *path != '\0') {
-        char name[64];
         if (*path == '.') path++;
-        if (*path == '[') {
+        if (path[0] == '[' && path[1] == '\'') {
+            size_t n = strcspn(path + 2, "'");
+            json = member(json, path + 2, n);
+            path += n + 4;
+        } else if (*path == '[') {
             char *end;
             json = cJSON_GetArrayItem(json, (int)strtol(path + 1, &end, 10));
             path = end + 1;
-            continue;
+        } else {
+            size_t n = strcspn(path, ".[");
+            json = member(json, path, n);
+            path += n;
         }
-        size_t n = strcspn(path, ".[");
-        ck_assert_uint_lt(n, sizeof name);
-        memcpy(name, path, n);
-        name[n] = '\0';
-        json = cJSON_GetObjectItemCaseSensitive(json, name);
-        path += n;
     }
     return json;
 }

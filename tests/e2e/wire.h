@@ -41,7 +41,8 @@ cJSON *wire_answer(struct wire *w);
 cJSON *wire_call(struct wire *w, const char *method, const char *params_fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The value at a path such as "error.data.items[1].seq", or NULL. */
+/* The value at a path such as "error.data.items[1].seq", or "methods['seq.read'].count"; or NULL.
+ */
 const cJSON *json_at(const cJSON *json, const char *path);
 /* The number there; fails where there is none. */
 double json_number(const cJSON *json, const char *path);
