@@ -26,7 +26,7 @@ void tkv_config_init(struct tkv_config *config)
 {
     memset(config, 0, sizeof *config);
     for (const struct tkv_setting *s = tkv_settings; s->key != NULL; s++) {
-        if (s->kind != TKV_SETTING_LIST) tkv_setting_set(s, config, s->fallback);
+        if (s->kind < TKV_SETTING_TEXT) tkv_setting_set(s, config, s->fallback);
     }
 }
 
@@ -43,6 +43,11 @@ void tkv_config_close(struct tkv_config *config)
     for (size_t i = 0; i < config->n_models; i++)
         free((char *)config->models[i].name);
     config->n_models = 0;
+    for (const struct tkv_setting *s = tkv_settings; s->key != NULL; s++) {
+        if (s->kind != TKV_SETTING_TEXT) continue;
+        free((char *)tkv_setting_text(s, config));
+        tkv_setting_set_text(s, config, NULL);
+    }
 }
 
 enum tkv_status tkv_config_add_listen(struct tkv_config *config, const char *address, char *message,
@@ -139,7 +144,7 @@ static enum tkv_status take_word(struct loader *l, const config_setting_t *at, c
 static bool is_name(const char *text)
 {
     static const char fine[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                               "._-:/@+";
+                               "._-:/@+[]";
     size_t n = strlen(text);
     return n > 0 && n <= NAME_MAX_BYTES && strspn(text, fine) == n;
 }
@@ -148,12 +153,13 @@ static enum tkv_status take_text(struct loader *l, const config_setting_t *at, c
                                  const struct tkv_setting *s, void *base)
 {
     const char *text = config_setting_get_string(at);
+    if (text[0] == '\0' && base == l->config) return TKV_OK; /* none, but a model has a name */
     if (!is_name(text))
-        return fail(l, at, key, "\"%.40s\" is no name; 1 to %d letters, digits and ._-:/@+ are",
+        return fail(l, at, key, "\"%.40s\" is no name; 1 to %d letters, digits and ._-:/@+[] are",
                     text, NAME_MAX_BYTES);
     char *copy = strdup(text);
     if (copy == NULL) return TKV_ENOMEM;
-    memcpy((char *)base + s->offset, &copy, sizeof copy);
+    tkv_setting_set_text(s, base, copy);
     return TKV_OK;
 }
 
@@ -320,6 +326,16 @@ static enum tkv_status take_members(struct loader *l, const config_setting_t *gr
     return st;
 }
 
+static enum tkv_status check_http(struct loader *l, const config_t *file)
+{
+    struct tkv_address parsed;
+    char why[KEY_MAX * 2] = "";
+    const char *address = l->config->http_listen;
+    if (address == NULL || tkv_address_parse(&parsed, address, why, sizeof why) == TKV_OK)
+        return TKV_OK;
+    return fail(l, config_lookup(file, "http.listen"), "http.listen", "%s", why);
+}
+
 /* What no setting shows alone. */
 static enum tkv_status check_whole(struct loader *l, const config_t *file)
 {
@@ -335,7 +351,7 @@ static enum tkv_status check_whole(struct loader *l, const config_t *file)
                     ") or more would be right",
                     c->limits_staging_bytes, c->limits_max_payload_bytes);
     }
-    return TKV_OK;
+    return check_http(l, file);
 }
 
 enum tkv_status tkv_config_load(struct tkv_config *config, const char *path, char *message,

@@ -46,6 +46,8 @@ struct tkv_config {
     enum { TKV_DIVERGENCE_LOG, TKV_DIVERGENCE_LATCH } shadow_on_divergence;
     bool scrub_checksums;
     uint64_t scrub_bytes_per_second; /* in the background; 0: not */
+    char *http_listen;               /* NULL: there is no HTTP */
+    bool http_allow_verify;
     enum tkv_log_level log_level;
 };
 
@@ -57,6 +59,19 @@ void tkv_config_close(struct tkv_config *config);
  * the key and what would be right. TKV_ENOMEM. The config must be closed in any case. */
 enum tkv_status tkv_config_load(struct tkv_config *config, const char *path, char *message,
                                 size_t size);
+
+/* What a reload came to; keys are constants. */
+enum { TKV_RELOAD_MAX = 64 };
+struct tkv_reload {
+    const char *changed[TKV_RELOAD_MAX]; /* in effect now */
+    size_t n_changed;
+    const char *waiting[TKV_RELOAD_MAX]; /* another value than before, for the next start */
+    size_t n_waiting;
+};
+
+/* Takes over from `fresh`, which was loaded whole, what may change while the daemon runs. */
+void tkv_config_reload(struct tkv_config *config, const struct tkv_config *fresh,
+                       struct tkv_reload *report);
 
 /* Adds an address to listen on. TKV_EINVAL: message says what would be right. TKV_ENOMEM. */
 enum tkv_status tkv_config_add_listen(struct tkv_config *config, const char *address, char *message,

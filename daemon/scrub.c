@@ -380,7 +380,8 @@ static void background_piece_done(struct tkv_core *core, const struct scrub_piec
     report->n_damages = 0;
     report->damaged_tokens = 0;
     uint64_t paid = piece->bytes > PIECE_BYTES_PAID ? piece->bytes : PIECE_BYTES_PAID;
-    pause_background(core, paid * 1000000 / core->config->scrub_bytes_per_second);
+    uint64_t rate = core->config->scrub_bytes_per_second; /* a reload may have made it 0 */
+    if (rate > 0) pause_background(core, paid * 1000000 / rate);
 }
 
 static void complete_piece(struct tkv_job *job, void *arg)

@@ -11,32 +11,50 @@ enum { KEY_MAX = 64 };
 
 #define FIELD(type, field) offsetof(type, field), sizeof(((type *)NULL)->field)
 
-#define COUNT(key, field, fallback, min, max, meaning) \
-    {key, TKV_SETTING_COUNT, FIELD(struct tkv_config, field), fallback, min, max, NULL, meaning},
-#define SIZE(key, field, fallback, min, max, meaning) \
-    {key, TKV_SETTING_SIZE, FIELD(struct tkv_config, field), fallback, min, max, NULL, meaning},
-#define FLAG(key, field, fallback, meaning) \
-    {key, TKV_SETTING_FLAG, FIELD(struct tkv_config, field), fallback, 0, 1, NULL, meaning},
-#define WORD(key, field, words, fallback, meaning) \
-    {key, TKV_SETTING_WORD, FIELD(struct tkv_config, field), fallback, 0, 0, words, meaning},
-#define PART(key, field, fallback, meaning) \
-    {key, TKV_SETTING_PART, FIELD(struct tkv_config, field), fallback, 0, TKV_WHOLE, NULL, meaning},
-#define LIST(key, fallback, meaning) {key, TKV_SETTING_LIST, 0, 0, 0, 0, 0, fallback, meaning},
+#define START false
+#define LIVE  true
+#define COUNT(key, field, when, fallback, min, max, meaning)                                     \
+    {key, TKV_SETTING_COUNT, FIELD(struct tkv_config, field), fallback, min, max, NULL, meaning, \
+     when},
+#define SIZE(key, field, when, fallback, min, max, meaning)                                     \
+    {key, TKV_SETTING_SIZE, FIELD(struct tkv_config, field), fallback, min, max, NULL, meaning, \
+     when},
+#define FLAG(key, field, when, fallback, meaning) \
+    {key, TKV_SETTING_FLAG, FIELD(struct tkv_config, field), fallback, 0, 1, NULL, meaning, when},
+#define WORD(key, field, when, words, fallback, meaning) \
+    {key, TKV_SETTING_WORD, FIELD(struct tkv_config, field), fallback, 0, 0, words, meaning, when},
+#define PART(key, field, when, fallback, meaning) \
+    {                                             \
+        key,                                      \
+        TKV_SETTING_PART,                         \
+        FIELD(struct tkv_config, field),          \
+        fallback,                                 \
+        0,                                        \
+        TKV_WHOLE,                                \
+        NULL,                                     \
+        meaning,                                  \
+        when},
+#define TEXT(key, field, when, meaning) \
+    {key, TKV_SETTING_TEXT, FIELD(struct tkv_config, field), 0, 0, 0, NULL, meaning, when},
+#define LIST(key, fallback, meaning) \
+    {key, TKV_SETTING_LIST, 0, 0, 0, 0, 0, fallback, meaning, START},
 
-const struct tkv_setting tkv_settings[] = {TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, PART, LIST){
-    NULL, TKV_SETTING_LIST, 0, 0, 0, 0, 0, NULL, NULL}};
+const struct tkv_setting tkv_settings[] = {TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, PART, TEXT, LIST){
+    NULL, TKV_SETTING_LIST, 0, 0, 0, 0, 0, NULL, NULL, START}};
 
 #undef COUNT
 #undef WORD
-#define COUNT(key, field, fallback, min, max, meaning) \
-    {key, TKV_SETTING_COUNT, FIELD(struct tkv_model, field), fallback, min, max, NULL, meaning},
+#undef TEXT
+#define COUNT(key, field, fallback, min, max, meaning)                                           \
+    {key,  TKV_SETTING_COUNT, FIELD(struct tkv_model, field), fallback, min, max, NULL, meaning, \
+     START},
 #define WORD(key, field, words, fallback, meaning) \
-    {key, TKV_SETTING_WORD, FIELD(struct tkv_model, field), fallback, 0, 0, words, meaning},
+    {key, TKV_SETTING_WORD, FIELD(struct tkv_model, field), fallback, 0, 0, words, meaning, START},
 #define TEXT(key, field, meaning) \
-    {key, TKV_SETTING_TEXT, FIELD(struct tkv_model, field), 0, 0, 0, NULL, meaning},
+    {key, TKV_SETTING_TEXT, FIELD(struct tkv_model, field), 0, 0, 0, NULL, meaning, START},
 
-const struct tkv_setting tkv_model_settings[] = {
-    TKV_MODEL_SETTINGS(COUNT, WORD, TEXT){NULL, TKV_SETTING_LIST, 0, 0, 0, 0, 0, NULL, NULL}};
+const struct tkv_setting tkv_model_settings[] = {TKV_MODEL_SETTINGS(COUNT, WORD, TEXT){
+    NULL, TKV_SETTING_LIST, 0, 0, 0, 0, 0, NULL, NULL, START}};
 
 uint64_t tkv_setting_get(const struct tkv_setting *s, const void *base)
 {
@@ -64,6 +82,20 @@ void tkv_setting_set(const struct tkv_setting *s, void *base, uint64_t value)
         break;
     default: assert(s->width == sizeof(bool)); *(bool *)at = value != 0;
     }
+}
+
+const char *tkv_setting_text(const struct tkv_setting *s, const void *base)
+{
+    const char *text;
+    assert(s->kind == TKV_SETTING_TEXT);
+    memcpy(&text, (const char *)base + s->offset, sizeof text);
+    return text;
+}
+
+void tkv_setting_set_text(const struct tkv_setting *s, void *base, char *text)
+{
+    assert(s->kind == TKV_SETTING_TEXT);
+    memcpy((char *)base + s->offset, &text, sizeof text);
 }
 
 /* Word number n of words, in out. */
@@ -95,7 +127,7 @@ const char *tkv_setting_format(const struct tkv_setting *s, uint64_t value, char
     case TKV_SETTING_FLAG: snprintf(out, size, "%s", value != 0 ? "true" : "false"); break;
     case TKV_SETTING_PART: snprintf(out, size, "%g", (double)value / TKV_WHOLE); break;
     case TKV_SETTING_WORD: word_at(s->words, value, out, size); break;
-    case TKV_SETTING_TEXT:
+    case TKV_SETTING_TEXT: snprintf(out, size, "\"\""); break;
     case TKV_SETTING_LIST: snprintf(out, size, "%s", s->words != NULL ? s->words : "");
     }
     return out;

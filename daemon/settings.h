@@ -3,6 +3,7 @@
 #ifndef TKV_DAEMON_SETTINGS_H
 #define TKV_DAEMON_SETTINGS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,62 +12,71 @@
 #define TKV_GIB (UINT64_C(1) << 30)
 #define TKV_PIB (UINT64_C(1) << 50)
 
-/* COUNT(key, field, default, min, max, meaning)  a whole number
- * SIZE (key, field, default, min, max, meaning)  bytes: a whole number, or text such as "64M"
- * FLAG (key, field, default, meaning)            true or false
- * WORD (key, field, words, default, meaning)     one of words; the field is its place in them
- * PART (key, field, default, meaning)            0.0 to 1.0; the field counts millionths
+/* COUNT(key, field, when, default, min, max, meaning)  a whole number
+ * SIZE (key, field, when, default, min, max, meaning)  bytes: a whole number, or such as "64M"
+ * FLAG (key, field, when, default, meaning)            true or false
+ * WORD (key, field, when, words, default, meaning)     one of words; the field is its place
+ * PART (key, field, when, default, meaning)            0.0 to 1.0; the field counts millionths
+ * TEXT (key, field, when, meaning)                     the field is a string; NULL: none
+ * when: LIVE takes effect with a reload, START when the daemon starts. Only the loop thread reads
+ * what is LIVE.
  * The lists listen and models have code of their own in config.c, and stand here for their names:
  * LIST (key, default, meaning) */
-#define TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, PART, LIST)                                          \
-    LIST("listen", "[\"unix:/run/truekv/truekv.sock\"]",                                           \
-         "addresses: \"unix:PATH\", \"tcp:HOST:PORT\"")                                            \
-    WORD("backend", backend, "auto|cuda|cpu", 0, "auto takes the GPU where there is one")          \
-    COUNT("device", device, 0, 0, 63, "ordinal of the GPU")                                        \
-    LIST("models", "()", "groups: name, n_layers, n_kv_heads, head_dim, dtype, capacity")          \
-    COUNT("batch.max_items", batch_max_items, 512, 1, 4096, "items in one launch")                 \
-    COUNT("batch.max_delay_us", batch_max_delay_us, 0, 0, 1000000,                                 \
-          "wait for company before a launch, microseconds")                                        \
-    COUNT("batch.spin_us", batch_spin_us, 100, 0, 10000,                                           \
-          "how long the threads look out for each other before they sleep, microseconds; a GPU "   \
-          "only")                                                                                  \
-    SIZE("batch.upload_bytes", batch_upload_bytes, 8 * TKV_MIB, 0, TKV_PIB,                        \
-         "a batch of so many bytes is copied to the GPU before its launch; 0: none is")            \
-    SIZE("journal.bytes", journal_bytes, 256 * TKV_MIB, 0, TKV_PIB,                                \
-         "recorded appends that debug.verify can re-run; 0: none")                                 \
-    SIZE("memory.budget", memory_budget, 0, 0, TKV_PIB,                                            \
-         "device memory for caches; 0: nine tenths of what is free at start")                      \
-    SIZE("limits.max_header_bytes", limits_max_header_bytes, TKV_MIB, TKV_KIB, TKV_GIB,            \
-         "longest line of JSON")                                                                   \
-    SIZE("limits.max_payload_bytes", limits_max_payload_bytes, 256 * TKV_MIB, 4 * TKV_KIB,         \
-         1024 * TKV_GIB, "largest payload of one request or answer")                               \
-    COUNT("limits.max_connections", limits_max_connections, 1024, 1, 1000000, "clients at a time") \
-    COUNT("limits.max_sequences", limits_max_sequences, 100000, 1, 100000000,                      \
-          "sequences that exist at a time")                                                        \
-    SIZE("limits.staging_bytes", limits_staging_bytes, TKV_GIB, 4 * TKV_KIB, TKV_PIB,              \
-         "host memory for payloads and answers under way")                                         \
-    SIZE("limits.output_bytes", limits_output_bytes, 64 * TKV_MIB, 4 * TKV_KIB, TKV_PIB,           \
-         "unread answers of one client past which its requests wait")                              \
-    COUNT("limits.frame_ms", limits_frame_ms, 60000, 0, 86400000,                                  \
-          "a message must be whole so long after its first byte, milliseconds; 0: never")          \
-    COUNT("limits.idle_ms", limits_idle_ms, 0, 0, 86400000,                                        \
-          "a client that asks nothing for so long is closed, milliseconds; 0: none is")            \
-    COUNT("limits.drain_ms", limits_drain_ms, 10000, 0, 3600000,                                   \
-          "how long requests under way may take after SIGTERM, milliseconds")                      \
-    COUNT("limits.device_ms", limits_device_ms, 30000, 100, 3600000,                               \
-          "a device that is busy longer with one job hangs, milliseconds")                         \
-    SIZE("debug.scratch_bytes", debug_scratch_bytes, 256 * TKV_MIB, TKV_MIB, TKV_PIB,              \
-         "scratch memory of debug.verify")                                                         \
-    FLAG("debug.allow_fault_injection", debug_allow_fault_injection, false,                        \
-         "debug.inject may break batches on purpose")                                              \
-    PART("shadow.sample", shadow_sample, 0,                                                        \
-         "share of production batches that are verified at once")                                  \
-    WORD("shadow.on_divergence", shadow_on_divergence, "log|latch", 0,                             \
-         "what a divergence found in passing does: log it, or latch health bad, too")              \
-    FLAG("scrub.checksums", scrub_checksums, true, "appends leave checksums of what they bring")   \
-    SIZE("scrub.bytes_per_second", scrub_bytes_per_second, 16 * TKV_MIB, 0, TKV_PIB,               \
-         "how fast live caches are checked against them all the time; 0: not")                     \
-    WORD("log.level", log_level, "error|warning|info|debug", 2, "what is logged")
+#define TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, PART, TEXT, LIST)                                   \
+    LIST("listen", "[\"unix:/run/truekv/truekv.sock\"]",                                          \
+         "addresses: \"unix:PATH\", \"tcp:HOST:PORT\"")                                           \
+    WORD("backend", backend, START, "auto|cuda|cpu", 0, "auto takes the GPU where there is one")  \
+    COUNT("device", device, START, 0, 0, 63, "ordinal of the GPU")                                \
+    LIST("models", "()", "groups: name, n_layers, n_kv_heads, head_dim, dtype, capacity")         \
+    COUNT("batch.max_items", batch_max_items, LIVE, 512, 1, 4096, "items in one launch")          \
+    COUNT("batch.max_delay_us", batch_max_delay_us, LIVE, 0, 0, 1000000,                          \
+          "wait for company before a launch, microseconds")                                       \
+    COUNT("batch.spin_us", batch_spin_us, START, 100, 0, 10000,                                   \
+          "how long the threads look out for each other before they sleep, microseconds; a GPU "  \
+          "only")                                                                                 \
+    SIZE("batch.upload_bytes", batch_upload_bytes, START, 8 * TKV_MIB, 0, TKV_PIB,                \
+         "a batch of so many bytes is copied to the GPU before its launch; 0: none is")           \
+    SIZE("journal.bytes", journal_bytes, START, 256 * TKV_MIB, 0, TKV_PIB,                        \
+         "recorded appends that debug.verify can re-run; 0: none")                                \
+    SIZE("memory.budget", memory_budget, LIVE, 0, 0, TKV_PIB,                                     \
+         "device memory for caches; 0: nine tenths of what is free at start")                     \
+    SIZE("limits.max_header_bytes", limits_max_header_bytes, START, TKV_MIB, TKV_KIB, TKV_GIB,    \
+         "longest line of JSON")                                                                  \
+    SIZE("limits.max_payload_bytes", limits_max_payload_bytes, START, 256 * TKV_MIB, 4 * TKV_KIB, \
+         1024 * TKV_GIB, "largest payload of one request or answer")                              \
+    COUNT("limits.max_connections", limits_max_connections, LIVE, 1024, 1, 1000000,               \
+          "clients at a time")                                                                    \
+    COUNT("limits.max_sequences", limits_max_sequences, START, 100000, 1, 100000000,              \
+          "sequences that exist at a time")                                                       \
+    SIZE("limits.staging_bytes", limits_staging_bytes, START, TKV_GIB, 4 * TKV_KIB, TKV_PIB,      \
+         "host memory for payloads and answers under way")                                        \
+    SIZE("limits.output_bytes", limits_output_bytes, START, 64 * TKV_MIB, 4 * TKV_KIB, TKV_PIB,   \
+         "unread answers of one client past which its requests wait")                             \
+    COUNT("limits.frame_ms", limits_frame_ms, LIVE, 60000, 0, 86400000,                           \
+          "a message must be whole so long after its first byte, milliseconds; 0: never")         \
+    COUNT("limits.idle_ms", limits_idle_ms, LIVE, 0, 0, 86400000,                                 \
+          "a client that asks nothing for so long is closed, milliseconds; 0: none is")           \
+    COUNT("limits.drain_ms", limits_drain_ms, LIVE, 10000, 0, 3600000,                            \
+          "how long requests under way may take after SIGTERM, milliseconds")                     \
+    COUNT("limits.device_ms", limits_device_ms, LIVE, 30000, 100, 3600000,                        \
+          "a device that is busy longer with one job hangs, milliseconds")                        \
+    SIZE("debug.scratch_bytes", debug_scratch_bytes, LIVE, 256 * TKV_MIB, TKV_MIB, TKV_PIB,       \
+         "scratch memory of debug.verify")                                                        \
+    FLAG("debug.allow_fault_injection", debug_allow_fault_injection, LIVE, false,                 \
+         "debug.inject may break batches on purpose")                                             \
+    PART("shadow.sample", shadow_sample, LIVE, 0,                                                 \
+         "share of production batches that are verified at once")                                 \
+    WORD("shadow.on_divergence", shadow_on_divergence, LIVE, "log|latch", 0,                      \
+         "what a divergence found in passing does: log it, or latch health bad, too")             \
+    FLAG("scrub.checksums", scrub_checksums, START, true,                                         \
+         "appends leave checksums of what they bring")                                            \
+    SIZE("scrub.bytes_per_second", scrub_bytes_per_second, LIVE, 16 * TKV_MIB, 0, TKV_PIB,        \
+         "how fast live caches are checked against them all the time; 0: not")                    \
+    TEXT("http.listen", http_listen, START,                                                       \
+         "tcp:HOST:PORT or unix:PATH of metrics, health, dashboard; empty: none")                 \
+    FLAG("http.allow_verify", http_allow_verify, START, false,                                    \
+         "the dashboard may start a debug.verify")                                                \
+    WORD("log.level", log_level, LIVE, "error|warning|info|debug", 2, "what is logged")
 
 /* The members of a group of models; each must be given. TEXT(key, field). Fields of tkv_model. */
 #define TKV_MODEL_SETTINGS(COUNT, WORD, TEXT)                                        \
@@ -94,6 +104,7 @@ struct tkv_setting {
     uint64_t fallback, min, max;
     const char *words; /* WORD: "auto|cuda|cpu"; LIST: the default, as written */
     const char *meaning;
+    bool live; /* takes effect with a reload */
 };
 
 /* Both end with an entry whose key is NULL. */
@@ -103,6 +114,10 @@ extern const struct tkv_setting tkv_model_settings[];
 /* Reads and writes the field of a COUNT, SIZE, FLAG, PART or WORD in the struct at base. */
 uint64_t tkv_setting_get(const struct tkv_setting *s, const void *base);
 void tkv_setting_set(const struct tkv_setting *s, void *base, uint64_t value);
+
+/* The same of a TEXT, whose string is the struct's own (malloc). NULL: none. */
+const char *tkv_setting_text(const struct tkv_setting *s, const void *base);
+void tkv_setting_set_text(const struct tkv_setting *s, void *base, char *text);
 
 /* A value as the configuration file has it ("64M", true, 0.01, "auto"), in out. Returns out. */
 const char *tkv_setting_format(const struct tkv_setting *s, uint64_t value, char *out, size_t size);

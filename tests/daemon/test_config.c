@@ -66,6 +66,10 @@ START_TEST(example_file_has_every_default)
     for (const struct tkv_setting *s = tkv_settings; s->key != NULL; s++) {
         ck_assert_msg(config_lookup(&file, s->key) != NULL, "%s is not explained", s->key);
         if (s->kind == TKV_SETTING_LIST) continue;
+        if (s->kind == TKV_SETTING_TEXT) {
+            ck_assert_msg(tkv_setting_text(s, &config) == NULL, "%s is not empty", s->key);
+            continue;
+        }
         ck_assert_msg(tkv_setting_get(s, &config) == s->fallback, "%s is not its default", s->key);
     }
     ck_assert_uint_eq(config.n_listen, 1);
@@ -210,6 +214,7 @@ START_TEST(mistakes_are_named)
          ":2: limits.staging_bytes:", "max_payload_bytes"},
         {MODELS "\nlimits: { staging_bytes = \"1M\"; staging_bytes = \"1M\"; };",
          ":2: ", "duplicate"},
+        {MODELS "\nhttp: { listen = \"9464\"; };", ":2: http.listen:", "unix:PATH"},
         {"a = [1", ":1: ", "name = value;"},
         {"\n@include \"x\"", ":2: ", "one file"},
         {"a = \"@include", ":1: ", "name = value;"},
@@ -225,6 +230,43 @@ START_TEST(mistakes_are_named)
                       "%s -> %s", cases[i].text, message);
         tkv_config_close(&c);
     }
+}
+END_TEST
+
+/* Goal: a reload changes what may change live, names it, names what needs a restart, and leaves all
+ * else as it was. */
+START_TEST(reloads_change_what_is_live)
+{
+    struct tkv_config now, fresh;
+    struct tkv_reload report;
+    ck_assert_int_eq(load(&now, MODELS "batch: { max_items = 8; };"), TKV_OK);
+    ck_assert_int_eq(load(&fresh, MODELS "batch: { max_items = 8; };"), TKV_OK);
+    tkv_config_reload(&now, &fresh, &report);
+    ck_assert_uint_eq(report.n_changed + report.n_waiting, 0);
+    tkv_config_close(&fresh);
+    ck_assert_int_eq(load(&fresh,
+                          "models = ( " MODEL ", { name = \"b\"; n_layers = 1; n_kv_heads = 1;"
+                          " head_dim = 8; dtype = \"f16\"; capacity = 8; } );"
+                          "batch: { max_items = 9; };\nlimits: { max_sequences = 5; };"
+                          "log: { level = \"debug\"; };\nhttp: { listen = \"tcp:h:1\"; };"
+                          "listen = [ \"unix:/x\" ];"),
+                     TKV_OK);
+    tkv_config_reload(&now, &fresh, &report);
+    ck_assert_uint_eq(report.n_changed, 2);
+    ck_assert_str_eq(report.changed[0], "batch.max_items");
+    ck_assert_str_eq(report.changed[1], "log.level");
+    ck_assert_uint_eq(report.n_waiting, 4);
+    ck_assert_str_eq(report.waiting[0], "listen");
+    ck_assert_str_eq(report.waiting[1], "models");
+    ck_assert_str_eq(report.waiting[2], "limits.max_sequences");
+    ck_assert_str_eq(report.waiting[3], "http.listen");
+    ck_assert_uint_eq(now.batch_max_items, 9);
+    ck_assert_uint_eq(now.limits_max_sequences, 100000);
+    ck_assert_uint_eq(now.n_models, 1);
+    ck_assert_uint_eq(now.n_listen, 0);
+    ck_assert_ptr_null(now.http_listen);
+    tkv_config_close(&fresh);
+    tkv_config_close(&now);
 }
 END_TEST
 
@@ -282,6 +324,7 @@ int main(void)
     tcase_add_test(tests, values_arrive);
     tcase_add_test(tests, large_integers_are_whole);
     tcase_add_test(tests, mistakes_are_named);
+    tcase_add_test(tests, reloads_change_what_is_live);
     tcase_add_test(tests, unreadable_files_are_refused);
     tcase_add_test(tests, cut_and_changed_files_are_survived);
     suite_add_tcase(suite, tests);
