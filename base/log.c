@@ -29,6 +29,16 @@ void tkv_log_set_level(enum tkv_log_level level)
     atomic_store(&level_now, (int)level);
 }
 
+enum tkv_log_level tkv_log_level(void)
+{
+    return (enum tkv_log_level)atomic_load(&level_now);
+}
+
+const char *tkv_log_level_word(enum tkv_log_level level)
+{
+    return levels[level].word;
+}
+
 bool tkv_log_level_from_word(const char *word, enum tkv_log_level *out)
 {
     for (int i = 0; i < TKV_LOG_LEVEL_COUNT; i++) {

@@ -22,6 +22,10 @@ enum tkv_log_level {
 /* Lines above this level are dropped; TKV_LOG_INFO at start. */
 void tkv_log_set_level(enum tkv_log_level level);
 
+/* The level now, and a level's word. */
+enum tkv_log_level tkv_log_level(void);
+const char *tkv_log_level_word(enum tkv_log_level level);
+
 /* The level called word; false where there is none. */
 bool tkv_log_level_from_word(const char *word, enum tkv_log_level *out);
 

@@ -504,6 +504,14 @@ bool tkv_core_failed(struct tkv_core *core)
     return core->lost;
 }
 
+uint64_t tkv_core_busy_since_ns(const struct tkv_core *core)
+{
+    uint64_t live = tkv_engine_busy_since_ns(core->engine);
+    uint64_t checking = tkv_engine_busy_since_ns(core->checker);
+    if (live == 0 || checking == 0) return live + checking;
+    return live < checking ? live : checking;
+}
+
 const char *tkv_core_unhealthy(struct tkv_core *core)
 {
     if (tkv_core_failed(core)) return "the device is lost; the daemon is going down";

@@ -132,6 +132,9 @@ void tkv_core_alert(struct tkv_core *core);
  * append: a request without error. */
 void tkv_core_expect(struct tkv_core *core, const struct tkv_request *append);
 
+/* The configuration has other values now, of those that may change while it runs (settings.h). */
+void tkv_core_reconfigured(struct tkv_core *core);
+
 /* The client is gone: its sequences with on_disconnect "free" are freed. Its operations under way
  * go on (done is still called); the edge has set their client to NULL before. The struct is the
  * edge's again. */
@@ -150,6 +153,9 @@ bool tkv_core_failed(struct tkv_core *core);
 /* Why clients should not rely on it: the device has failed, or a divergence has latched health
  * (shadow.on_divergence). NULL: they may. Static text. */
 const char *tkv_core_unhealthy(struct tkv_core *core);
+
+/* Since when, tkv_now_ns(), the device has been busy with one job; 0: it is not. Any thread. */
+uint64_t tkv_core_busy_since_ns(const struct tkv_core *core);
 
 /* Where the time of appends goes; the edge tells it when answers have been written. */
 struct tkv_steps *tkv_core_steps(struct tkv_core *core);

@@ -68,6 +68,7 @@ struct tkv_core {
 
     uint64_t newest_generation;
     uint64_t budget, cache_bytes;
+    uint64_t budget_unset;   /* the budget, where the configuration has none */
     uint64_t checksum_bytes; /* on top of the budget */
     uint64_t
         lingering_bytes; /* of cache_bytes: their sequences are gone, somebody still reads them */

@@ -7,10 +7,17 @@
 #include "daemon/core_impl.h"
 
 /* nine tenths of what is free, where the configuration does not say */
-static uint64_t budget_of(const struct tkv_core *core)
+static uint64_t budget_unset(const struct tkv_core *core)
 {
-    uint64_t unused = core->device.memory_total - core->device.memory_used;
-    return core->config->memory_budget > 0 ? core->config->memory_budget : unused / 10 * 9;
+    return (core->device.memory_total - core->device.memory_used) / 10 * 9;
+}
+
+/* A budget below what caches take already stops new ones, and takes nothing from anybody. */
+void tkv_core_reconfigured(struct tkv_core *core)
+{
+    uint64_t budget = core->config->memory_budget;
+    core->budget = budget > 0 ? budget : core->budget_unset;
+    tkv_stat_set(&core->stats.memory_budget_bytes, core->budget);
 }
 
 /* A handle of its own for the checker, so that it never waits for the engine's queue. */
@@ -42,8 +49,8 @@ static enum tkv_status open_parts(struct tkv_core *core, struct tkv_device *dev)
     tkv_journal_init(&core->journal, cfg->journal_bytes);
     tkv_shadow_init(core);
     tkv_scrub_init(core);
-    core->budget = budget_of(core);
-    tkv_stat_set(&core->stats.memory_budget_bytes, core->budget);
+    core->budget_unset = budget_unset(core);
+    tkv_core_reconfigured(core);
     return TKV_OK;
 }
 

@@ -378,6 +378,12 @@ static void start(struct tkv_call *call, struct tkv_staging *block)
         submit(call, block);
         return;
     }
+    if (place == TKV_PLACE_ACT) {
+        error.status = TKV_OK;
+        (void)tkv_handler_of(r->method)->act(call->exchange->server, r, &error);
+        answer(call, &error);
+        return;
+    }
     assert(block == NULL); /* only an append that is fine so far has one */
     if (place == TKV_PLACE_NONE) {
         tkv_error_set(&error, TKV_ENOTSUP, "%s is not supported yet", tkv_method_word(r->method));

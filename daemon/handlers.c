@@ -2,6 +2,9 @@
 
 #include <assert.h>
 
+#include "base/log.h"
+#include "daemon/admin.h"
+
 /* --- server.* --------------------------------------------------------------------------------- */
 
 static void put_ping(struct tkv_json *j, const struct tkv_server *server, const struct tkv_op *op)
@@ -120,25 +123,56 @@ static void put_armed(struct tkv_json *j, const struct tkv_server *server, const
     tkv_put_armed(j, op->result.armed.faults, op->result.armed.n);
 }
 
+/* --- admin.* ---------------------------------------------------------------------------------- */
+
+static void put_keys(struct tkv_json *j, const char *name, const char *const *keys, size_t n)
+{
+    tkv_json_name(j, name);
+    tkv_json_open(j, '[');
+    for (size_t i = 0; i < n; i++)
+        tkv_json_string(j, keys[i]);
+    tkv_json_close(j, ']');
+}
+
+static void put_reload(struct tkv_json *j, const struct tkv_server *server, const struct tkv_op *op)
+{
+    const struct tkv_reload *report = &server->admin.reloaded;
+    tkv_json_open(j, '{');
+    put_keys(j, "changed", report->changed, report->n_changed);
+    put_keys(j, "needs_restart", report->waiting, report->n_waiting);
+    tkv_json_close(j, '}');
+}
+
+static void put_level(struct tkv_json *j, const struct tkv_server *server, const struct tkv_op *op)
+{
+    tkv_json_open(j, '{');
+    tkv_json_put_string(j, "level", tkv_log_level_word(tkv_log_level()));
+    tkv_json_put_string(j, "was", tkv_log_level_word(server->admin.level_was));
+    tkv_json_close(j, '}');
+}
+
 static const struct tkv_handler handlers[TKV_METHOD_COUNT] = {
-    [TKV_METHOD_SERVER_PING] = {TKV_PLACE_EDGE, put_ping},
-    [TKV_METHOD_SERVER_INFO] = {TKV_PLACE_EDGE, put_info},
-    [TKV_METHOD_SERVER_STATS] = {TKV_PLACE_EDGE, put_stats},
-    [TKV_METHOD_SEQ_CREATE] = {TKV_PLACE_CORE, put_created},
-    [TKV_METHOD_SEQ_APPEND] = {TKV_PLACE_CORE, put_appended},
-    [TKV_METHOD_SEQ_TRUNCATE] = {TKV_PLACE_CORE, put_truncated},
-    [TKV_METHOD_SEQ_FREE] = {TKV_PLACE_CORE, put_freed},
-    [TKV_METHOD_SEQ_INFO] = {TKV_PLACE_CORE, put_seq_info},
-    [TKV_METHOD_SEQ_LIST] = {TKV_PLACE_CORE, put_list},
-    [TKV_METHOD_SEQ_READ] = {TKV_PLACE_CORE, put_read},
-    [TKV_METHOD_SEQ_EXPORT] = {TKV_PLACE_NONE, NULL},
-    [TKV_METHOD_DEBUG_VERIFY] = {TKV_PLACE_CORE, put_verify},
-    [TKV_METHOD_DEBUG_LAST] = {TKV_PLACE_CORE, put_last},
-    [TKV_METHOD_DEBUG_SCRUB] = {TKV_PLACE_CORE, put_scrub},
-    [TKV_METHOD_DEBUG_SELFTEST] = {TKV_PLACE_CORE, put_selftest},
-    [TKV_METHOD_DEBUG_INJECT] = {TKV_PLACE_CORE, put_armed},
-    [TKV_METHOD_REGION_REGISTER] = {TKV_PLACE_NONE, NULL},
-    [TKV_METHOD_REGION_UNREGISTER] = {TKV_PLACE_NONE, NULL},
+    [TKV_METHOD_SERVER_PING] = {TKV_PLACE_EDGE, put_ping, NULL},
+    [TKV_METHOD_SERVER_INFO] = {TKV_PLACE_EDGE, put_info, NULL},
+    [TKV_METHOD_SERVER_STATS] = {TKV_PLACE_EDGE, put_stats, NULL},
+    [TKV_METHOD_SEQ_CREATE] = {TKV_PLACE_CORE, put_created, NULL},
+    [TKV_METHOD_SEQ_APPEND] = {TKV_PLACE_CORE, put_appended, NULL},
+    [TKV_METHOD_SEQ_TRUNCATE] = {TKV_PLACE_CORE, put_truncated, NULL},
+    [TKV_METHOD_SEQ_FREE] = {TKV_PLACE_CORE, put_freed, NULL},
+    [TKV_METHOD_SEQ_INFO] = {TKV_PLACE_CORE, put_seq_info, NULL},
+    [TKV_METHOD_SEQ_LIST] = {TKV_PLACE_CORE, put_list, NULL},
+    [TKV_METHOD_SEQ_READ] = {TKV_PLACE_CORE, put_read, NULL},
+    [TKV_METHOD_SEQ_EXPORT] = {TKV_PLACE_NONE, NULL, NULL},
+    [TKV_METHOD_DEBUG_VERIFY] = {TKV_PLACE_CORE, put_verify, NULL},
+    [TKV_METHOD_DEBUG_LAST] = {TKV_PLACE_CORE, put_last, NULL},
+    [TKV_METHOD_DEBUG_SCRUB] = {TKV_PLACE_CORE, put_scrub, NULL},
+    [TKV_METHOD_DEBUG_SELFTEST] = {TKV_PLACE_CORE, put_selftest, NULL},
+    [TKV_METHOD_DEBUG_INJECT] = {TKV_PLACE_CORE, put_armed, NULL},
+    [TKV_METHOD_ADMIN_RELOAD] = {TKV_PLACE_ACT, put_reload, tkv_admin_reload},
+    [TKV_METHOD_ADMIN_DRAIN] = {TKV_PLACE_ACT, put_ping, tkv_admin_drain},
+    [TKV_METHOD_ADMIN_LOG_LEVEL] = {TKV_PLACE_ACT, put_level, tkv_admin_log_level},
+    [TKV_METHOD_REGION_REGISTER] = {TKV_PLACE_NONE, NULL, NULL},
+    [TKV_METHOD_REGION_UNREGISTER] = {TKV_PLACE_NONE, NULL, NULL},
 };
 
 const struct tkv_handler *tkv_handler_of(enum tkv_method method)

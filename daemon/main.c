@@ -108,12 +108,50 @@ static void announce(const struct tkv_server *server, const struct tkv_config *c
     tkv_notify_ready(status);
 }
 
-static int serve(struct tkv_config *config)
+/* --- reloading -------------------------------------------------------------------------------- */
+
+/* What a reload needs. */
+struct origin {
+    const struct tkv_options *options;
+    struct tkv_config *config;
+    struct tkv_server *server;
+};
+
+static enum tkv_status load(const struct tkv_options *options, struct tkv_config *config,
+                            char *message, size_t size)
+{
+    enum tkv_status st;
+    snprintf(message, size, "out of memory");
+    tkv_config_init(config);
+    st = tkv_config_load(config, options->config, message, size);
+    return st == TKV_OK ? tkv_options_apply(options, config, message, size) : st;
+}
+
+static enum tkv_status reload(void *arg, struct tkv_reload *report, char *message, size_t size)
+{
+    struct origin *origin = arg;
+    struct tkv_config fresh;
+    enum tkv_status st = load(origin->options, &fresh, message, size);
+    if (st == TKV_OK && !fit_open_files(&fresh)) {
+        snprintf(message, size, "there are too few open files; the log says more");
+        st = TKV_EINTERNAL;
+    }
+    if (st == TKV_OK) {
+        tkv_config_reload(origin->config, &fresh, report);
+        tkv_log_set_level(origin->config->log_level); /* also where admin.log_level has been */
+        tkv_core_reconfigured(origin->server->core);
+    }
+    tkv_config_close(&fresh);
+    return st;
+}
+
+/* --- serving ---------------------------------------------------------------------------------- */
+
+static int serve(const struct tkv_options *options, struct tkv_config *config)
 {
     struct tkv_device *dev;
     struct tkv_server *server;
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGHUP, SIG_IGN); /* the end of a terminal is not the end of the daemon */
     tkv_log_set_level(config->log_level);
     if (open_device(config, &dev) != TKV_OK) return 1;
     if (!fit_open_files(config)) {
@@ -121,6 +159,8 @@ static int serve(struct tkv_config *config)
         return 1;
     }
     if (tkv_server_open(&server, config, dev) != TKV_OK) return 1;
+    struct origin origin = {options, config, server};
+    server->admin = (struct tkv_admin){.reload = reload, .arg = &origin};
     announce(server, config);
     int code = tkv_server_run(server);
     tkv_log(TKV_LOG_INFO, "stopped", "exit=%d", code);
@@ -144,15 +184,13 @@ int main(int argc, char **argv)
         return 0;
     }
     int code = EXIT_USAGE;
-    tkv_config_init(&config);
-    if (tkv_config_load(&config, options.config, message, sizeof message) != TKV_OK ||
-        tkv_options_apply(&options, &config, message, sizeof message) != TKV_OK) {
+    if (load(&options, &config, message, sizeof message) != TKV_OK) {
         usage_error(message);
     } else if (options.check_config) {
         printf("%s: fine\n", options.config);
         code = 0;
     } else {
-        code = serve(&config);
+        code = serve(&options, &config);
     }
     tkv_config_close(&config);
     return code;

@@ -1,6 +1,8 @@
 #include "daemon/notify.h"
 
+#include <inttypes.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 void tkv_notify_ready(const char *status)
 {
@@ -10,6 +12,20 @@ void tkv_notify_ready(const char *status)
 void tkv_notify_stopping(const char *status)
 {
     sd_notifyf(0, "STOPPING=1\nSTATUS=%s", status);
+}
+
+/* Type=notify-reload wants to know when the reload began, on the clock of its own that it has. */
+void tkv_notify_reloading(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+               (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+void tkv_notify_reloaded(void)
+{
+    sd_notify(0, "READY=1");
 }
 
 void tkv_notify_status(const char *status)

@@ -9,9 +9,12 @@
 void tkv_notify_ready(const char *status);
 /* STOPPING=1. */
 void tkv_notify_stopping(const char *status);
+/* RELOADING=1, and READY=1 again, around a reload. */
+void tkv_notify_reloading(void);
+void tkv_notify_reloaded(void);
 /* A new line for `systemctl status`. */
 void tkv_notify_status(const char *status);
-/* WATCHDOG=1: the loop turns. */
+/* WATCHDOG=1: loop and engine make progress. */
 void tkv_notify_alive(void);
 
 /* Microseconds within which tkv_notify_alive() must be called again; 0: nobody watches. */

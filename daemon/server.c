@@ -57,14 +57,17 @@ static void begin_end(struct tkv_server *server, enum tkv_phase phase, uint64_t 
 {
     enter(server, phase);
     server->stop_by_ms = tkv_now_ms() + patience_ms;
+    atomic_store(&server->health.draining, true);
+    atomic_store(&server->health.failed, phase == TKV_PHASE_FAILING);
     tkv_listeners_close(server);
     tkv_server_start_tick(server);
 }
 
-static void drain(struct tkv_server *server, int signum)
+void tkv_server_drain(struct tkv_server *server, const char *why)
 {
-    tkv_log(TKV_LOG_INFO, "draining", "signal=%d clients=%zu patience_ms=%u", signum,
-            server->n_clients, server->config->limits_drain_ms);
+    if (server->phase != TKV_PHASE_SERVING) return;
+    tkv_log(TKV_LOG_INFO, "draining", "why=%s clients=%zu patience_ms=%u", why, server->n_clients,
+            server->config->limits_drain_ms);
     tkv_notify_stopping("draining");
     tkv_core_drain(server->core);
     server->seen_bytes_in = UINT64_MAX;
@@ -154,6 +157,7 @@ static void on_turn(uv_check_t *check)
 {
     struct tkv_server *server = check->data;
     server->turn_follows = false;
+    atomic_store_explicit(&server->health.beat_ms, tkv_now_ms(), memory_order_relaxed);
     uv_idle_stop(&server->kick);
     look_out(server);
     tkv_core_turn(server->core);
@@ -186,12 +190,18 @@ static void on_signal(uv_signal_t *handle, int signum)
 {
     struct tkv_server *server = handle->data;
     if (server->phase == TKV_PHASE_SERVING) {
-        drain(server, signum);
+        tkv_server_drain(server, signum == SIGTERM ? "SIGTERM" : "SIGINT");
         return;
     }
     tkv_log(TKV_LOG_WARNING, "killed", "signal=%d what=\"a second signal; exiting at once\"",
             signum);
     _exit(EXIT_FAILED); /* the socket files are gone already */
+}
+
+static void on_hangup(uv_signal_t *handle, int signum)
+{
+    struct tkv_error error;
+    (void)tkv_admin_reload(handle->data, NULL, &error); /* it says by itself how it went */
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -214,11 +224,20 @@ void tkv_server_start_tick(struct tkv_server *server)
         uv_timer_start(&server->tick, on_tick, TICK_MS, TICK_MS);
 }
 
+static void publish_health(struct tkv_server *server)
+{
+    struct tkv_health *health = &server->health;
+    atomic_store(&health->beat_ms, tkv_now_ms());
+    atomic_store(&health->device_ms, server->config->limits_device_ms);
+    atomic_store(&health->unhealthy, tkv_core_unhealthy(server->core));
+}
+
 /* The turn that follows sees whether the device hangs. */
 static void on_pulse(uv_timer_t *timer)
 {
     struct tkv_server *server = timer->data;
     uint64_t now = uv_now(&server->loop);
+    publish_health(server);
     tkv_connections_check(server, now);
     (void)tkv_core_stats(server->core); /* who reads the gauges from outside sees new ones */
     if (now - server->ticked_ms >= SECOND_MS) {
@@ -228,10 +247,11 @@ static void on_pulse(uv_timer_t *timer)
     tkv_server_kick(server);
 }
 
-/* systemd restarts a daemon whose loop no longer turns. */
+/* systemd restarts a daemon whose loop no longer turns, or whose device no longer works. */
 static void on_watchdog(uv_timer_t *timer)
 {
-    tkv_notify_alive();
+    struct tkv_server *server = timer->data;
+    if (tkv_health_stalled(&server->health) == NULL) tkv_notify_alive();
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -248,11 +268,13 @@ static enum tkv_status init_handles(struct tkv_server *server)
     if (rc == 0) rc = uv_timer_init(loop, &server->pulse);
     if (rc == 0) rc = uv_signal_init(loop, &server->signals[0]);
     if (rc == 0) rc = uv_signal_init(loop, &server->signals[1]);
+    if (rc == 0) rc = uv_signal_init(loop, &server->signals[2]);
     if (rc == 0) rc = tkv_alarm_init(&server->alarm, loop, on_alarm) == TKV_OK ? 0 : UV_EMFILE;
     server->before.data = server;
     server->wake.data = server->after.data = server->tick.data = server;
+    server->watchdog.data = server;
     server->pulse.data = server;
-    server->signals[0].data = server->signals[1].data = server;
+    server->signals[0].data = server->signals[1].data = server->signals[2].data = server;
     if (rc == 0) return TKV_OK;
     tkv_log(TKV_LOG_ERROR, "start_failed", "what=\"event loop: %s\"", uv_strerror(rc));
     return TKV_EINTERNAL;
@@ -287,6 +309,7 @@ static void start_handles(struct tkv_server *server)
     uv_check_start(&server->after, on_turn);
     uv_signal_start(&server->signals[0], on_signal, SIGTERM);
     uv_signal_start(&server->signals[1], on_signal, SIGINT);
+    uv_signal_start(&server->signals[2], on_hangup, SIGHUP);
     uv_timer_start(&server->pulse, on_pulse, pulse_ms, pulse_ms);
     if (us > 0) uv_timer_start(&server->watchdog, on_watchdog, 0, us / 2000 + 1);
     tkv_server_kick(server); /* the first turn sets the alarm */
@@ -310,6 +333,8 @@ enum tkv_status tkv_server_open(struct tkv_server **out, const struct tkv_config
     }
     server->stats = tkv_core_stats(server->core);
     server->telemetry.stats = server->stats;
+    server->health.core = server->core;
+    publish_health(server);
     server->telemetry.steps = tkv_core_steps(server->core);
     st = tkv_listeners_open(server);
     if (st != TKV_OK) goto fail_core;

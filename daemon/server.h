@@ -11,9 +11,11 @@
 #include <uv.h>
 
 #include "daemon/address.h"
+#include "daemon/admin.h"
 #include "daemon/alarm.h"
 #include "daemon/config.h"
 #include "daemon/core.h"
+#include "daemon/health.h"
 #include "daemon/telemetry.h"
 
 struct tkv_connection;
@@ -53,6 +55,8 @@ struct tkv_server {
     struct tkv_core *core;
     struct tkv_stats *stats; /* the core's */
     struct tkv_telemetry telemetry;
+    struct tkv_admin admin;
+    struct tkv_health health;
     enum tkv_phase phase;
 
     uv_async_t wake;        /* the core has something for us */
@@ -60,7 +64,7 @@ struct tkv_server {
     bool turn_follows;      /* they are: a turn comes by itself */
     uv_check_t after;       /* a turn, after all that arrived */
     uv_idle_t kick;         /* a turn is wanted though nothing arrives */
-    uv_signal_t signals[2]; /* SIGTERM, SIGINT */
+    uv_signal_t signals[3]; /* SIGTERM, SIGINT, SIGHUP */
     uv_timer_t tick;        /* runs while somebody lingers, and towards the end */
     uv_timer_t watchdog;    /* systemd's */
     uv_timer_t pulse;       /* looks at device and clients though nothing arrives */
@@ -97,6 +101,10 @@ int tkv_server_run(struct tkv_server *server);
  * lost (one that hangs would keep us for ever); the process must end by _exit(). */
 bool tkv_server_close(struct tkv_server *server);
 
+/* The end begins: accepted work is finished and answered, then the loop ends. Once more: nothing.
+ */
+void tkv_server_drain(struct tkv_server *server, const char *why);
+
 /* The turn comes though nothing arrives. */
 void tkv_server_kick(struct tkv_server *server);
 
@@ -105,8 +113,7 @@ void tkv_server_start_tick(struct tkv_server *server);
 
 /* listener.c: opens the sockets of the configuration and takes those handed over by systemd. */
 enum tkv_status tkv_listeners_open(struct tkv_server *server);
-/* Stops accepting; socket files are removed. */
-void tkv_listeners_close(struct tkv_server *server);
+void tkv_listeners_close(struct tkv_server *server); /* stops accepting; removes socket files */
 /* Names of all of them, separated by commas, in out. Returns out. */
 const char *tkv_listeners_names(const struct tkv_server *server, char *out, size_t size);
 

@@ -9,52 +9,54 @@
 
 enum { KEY_MAX = 64 };
 
-#define FIELD(type, field) offsetof(type, field), sizeof(((type *)NULL)->field)
-
 #define START false
 #define LIVE  true
-#define COUNT(key, field, when, fallback, min, max, meaning)                                     \
-    {key, TKV_SETTING_COUNT, FIELD(struct tkv_config, field), fallback, min, max, NULL, meaning, \
-     when},
-#define SIZE(key, field, when, fallback, min, max, meaning)                                     \
-    {key, TKV_SETTING_SIZE, FIELD(struct tkv_config, field), fallback, min, max, NULL, meaning, \
-     when},
-#define FLAG(key, field, when, fallback, meaning) \
-    {key, TKV_SETTING_FLAG, FIELD(struct tkv_config, field), fallback, 0, 1, NULL, meaning, when},
-#define WORD(key, field, when, words, fallback, meaning) \
-    {key, TKV_SETTING_WORD, FIELD(struct tkv_config, field), fallback, 0, 0, words, meaning, when},
-#define PART(key, field, when, fallback, meaning) \
-    {                                             \
-        key,                                      \
-        TKV_SETTING_PART,                         \
-        FIELD(struct tkv_config, field),          \
-        fallback,                                 \
-        0,                                        \
-        TKV_WHOLE,                                \
-        NULL,                                     \
-        meaning,                                  \
-        when},
-#define TEXT(key, field, when, meaning) \
-    {key, TKV_SETTING_TEXT, FIELD(struct tkv_config, field), 0, 0, 0, NULL, meaning, when},
-#define LIST(key, fallback, meaning) \
-    {key, TKV_SETTING_LIST, 0, 0, 0, 0, 0, fallback, meaning, START},
+#define LAST                                                     \
+    {                                                            \
+        NULL, TKV_SETTING_LIST, START, 0, 0, 0, 0, 0, NULL, NULL \
+    }
 
-const struct tkv_setting tkv_settings[] = {TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, PART, TEXT, LIST){
-    NULL, TKV_SETTING_LIST, 0, 0, 0, 0, 0, NULL, NULL, START}};
+#define ROW(type, key, kind, live, field, fallback, min, max, words, meaning) \
+    {key,                                                                     \
+     TKV_SETTING_##kind,                                                      \
+     live,                                                                    \
+     offsetof(type, field),                                                   \
+     sizeof(((type *)NULL)->field),                                           \
+     fallback,                                                                \
+     min,                                                                     \
+     max,                                                                     \
+     words,                                                                   \
+     meaning},
+
+#define COUNT(key, field, when, fallback, min, max, meaning) \
+    ROW(struct tkv_config, key, COUNT, when, field, fallback, min, max, NULL, meaning)
+#define SIZE(key, field, when, fallback, min, max, meaning) \
+    ROW(struct tkv_config, key, SIZE, when, field, fallback, min, max, NULL, meaning)
+#define FLAG(key, field, when, fallback, meaning) \
+    ROW(struct tkv_config, key, FLAG, when, field, fallback, 0, 1, NULL, meaning)
+#define WORD(key, field, when, words, fallback, meaning) \
+    ROW(struct tkv_config, key, WORD, when, field, fallback, 0, 0, words, meaning)
+#define PART(key, field, when, fallback, meaning) \
+    ROW(struct tkv_config, key, PART, when, field, fallback, 0, TKV_WHOLE, NULL, meaning)
+#define TEXT(key, field, when, meaning) \
+    ROW(struct tkv_config, key, TEXT, when, field, 0, 0, 0, NULL, meaning)
+#define LIST(key, fallback, meaning) \
+    {key, TKV_SETTING_LIST, START, 0, 0, 0, 0, 0, fallback, meaning},
+
+const struct tkv_setting tkv_settings[] = {TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, PART, TEXT, LIST)
+                                               LAST};
 
 #undef COUNT
 #undef WORD
 #undef TEXT
-#define COUNT(key, field, fallback, min, max, meaning)                                           \
-    {key,  TKV_SETTING_COUNT, FIELD(struct tkv_model, field), fallback, min, max, NULL, meaning, \
-     START},
+#define COUNT(key, field, fallback, min, max, meaning) \
+    ROW(struct tkv_model, key, COUNT, START, field, fallback, min, max, NULL, meaning)
 #define WORD(key, field, words, fallback, meaning) \
-    {key, TKV_SETTING_WORD, FIELD(struct tkv_model, field), fallback, 0, 0, words, meaning, START},
+    ROW(struct tkv_model, key, WORD, START, field, fallback, 0, 0, words, meaning)
 #define TEXT(key, field, meaning) \
-    {key, TKV_SETTING_TEXT, FIELD(struct tkv_model, field), 0, 0, 0, NULL, meaning, START},
+    ROW(struct tkv_model, key, TEXT, START, field, 0, 0, 0, NULL, meaning)
 
-const struct tkv_setting tkv_model_settings[] = {TKV_MODEL_SETTINGS(COUNT, WORD, TEXT){
-    NULL, TKV_SETTING_LIST, 0, 0, 0, 0, 0, NULL, NULL, START}};
+const struct tkv_setting tkv_model_settings[] = {TKV_MODEL_SETTINGS(COUNT, WORD, TEXT) LAST};
 
 uint64_t tkv_setting_get(const struct tkv_setting *s, const void *base)
 {

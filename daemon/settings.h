@@ -100,11 +100,11 @@ enum tkv_setting_kind {
 struct tkv_setting {
     const char *key; /* dotted: "batch.max_items" */
     enum tkv_setting_kind kind;
+    bool live;            /* takes effect with a reload */
     size_t offset, width; /* of the field; an unsigned integer of width bytes, but for TEXT */
     uint64_t fallback, min, max;
     const char *words; /* WORD: "auto|cuda|cpu"; LIST: the default, as written */
     const char *meaning;
-    bool live; /* takes effect with a reload */
 };
 
 /* Both end with an entry whose key is NULL. */

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+
 /* Reads one member of two words into a bool. */
 static enum tkv_status read_either(struct tkv_reader *reader, const struct tkv_field *field,
                                    const cJSON *value, const char *no, const char *yes, bool *to)
@@ -180,6 +182,18 @@ static enum tkv_status check_inject(struct tkv_reader *reader,
                            "batches are those of the fault that this one joins (together)");
 }
 
+static const struct tkv_field fields_admin_level[] = {
+    {"level", tkv_read_text, AT(admin_level, level), .required = true, .max = TKV_NAME_BYTES_MAX},
+    {0},
+};
+
+static enum tkv_status check_level(struct tkv_reader *reader, const struct tkv_admin_level *params)
+{
+    enum tkv_log_level level;
+    if (tkv_log_level_from_word(params->level, &level)) return TKV_OK;
+    return tkv_error_param(reader->error, "level", "level must be error, warning, info or debug");
+}
+
 static const char *const method_words[TKV_METHOD_COUNT] = {
 #define X(name, word, member) word,
     TKV_METHODS(X)
@@ -242,6 +256,7 @@ enum tkv_status tkv_decode_params(struct tkv_reader *reader, const cJSON *params
     case TKV_METHOD_SEQ_FREE: return check_free(reader, &request->params.seq_free);
     case TKV_METHOD_SEQ_READ: return check_read(reader, &request->params.seq_read, in_batch);
     case TKV_METHOD_DEBUG_INJECT: return check_inject(reader, &request->params.debug_inject);
+    case TKV_METHOD_ADMIN_LOG_LEVEL: return check_level(reader, &request->params.admin_level);
     case TKV_METHOD_DEBUG_SELFTEST: return check_selftest(reader, &request->params.debug_selftest);
     default: return TKV_OK;
     }

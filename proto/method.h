@@ -35,6 +35,9 @@ enum {
     X(DEBUG_SCRUB, "debug.scrub", debug_scrub)          \
     X(DEBUG_SELFTEST, "debug.selftest", debug_selftest) \
     X(DEBUG_INJECT, "debug.inject", debug_inject)       \
+    X(ADMIN_RELOAD, "admin.reload", none)               \
+    X(ADMIN_DRAIN, "admin.drain", none)                 \
+    X(ADMIN_LOG_LEVEL, "admin.log_level", admin_level)  \
     X(REGION_REGISTER, "region.register", any)          \
     X(REGION_UNREGISTER, "region.unregister", any)
 

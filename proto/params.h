@@ -98,4 +98,8 @@ struct tkv_debug_inject {
     bool together; /* with the fault armed before; batches is absent then */
 };
 
+struct tkv_admin_level {
+    const char *level; /* one of the words of TKV_LOG_LEVELS */
+};
+
 #endif

@@ -33,6 +33,7 @@ struct tkv_request {
         struct tkv_debug_scrub debug_scrub;
         struct tkv_debug_selftest debug_selftest;
         struct tkv_debug_inject debug_inject;
+        struct tkv_admin_level admin_level;
         int none, any;
     } params;
 };

@@ -32,6 +32,11 @@ void daemon_init(struct daemon *d, const char *config_text)
     snprintf(d->config, sizeof d->config, "%s/truekvd.conf", d->dir);
     snprintf(d->socket, sizeof d->socket, "%s/s", d->dir);
     snprintf(d->log, sizeof d->log, "%s/log", d->dir);
+    daemon_configure(d, config_text);
+}
+
+void daemon_configure(const struct daemon *d, const char *config_text)
+{
     FILE *file = fopen(d->config, "w");
     ck_assert_ptr_nonnull(file);
     fputs(config_text, file);

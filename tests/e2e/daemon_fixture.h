@@ -25,6 +25,9 @@ struct daemon {
 /* Makes the folder and writes the configuration. */
 void daemon_init(struct daemon *d, const char *config_text);
 
+/* Writes another configuration, for the next start or reload. */
+void daemon_configure(const struct daemon *d, const char *config_text);
+
 /* Starts the binary with --config, --listen on the socket, --backend, and the words of extra (NULL
  * terminated; may be NULL). */
 void daemon_spawn(struct daemon *d, const char *const *extra);

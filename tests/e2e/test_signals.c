@@ -37,14 +37,6 @@ static void start(void)
     wire_open(&w, &d);
 }
 
-static void rewrite_config(const char *text)
-{
-    FILE *file = fopen(d.config, "w");
-    ck_assert_ptr_nonnull(file);
-    fputs(text, file);
-    fclose(file);
-}
-
 static void send_request(int id, const char *method, const char *params)
 {
     wire_sendf(&w, "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"%s\",\"params\":%s}", id, method,
@@ -120,7 +112,7 @@ START_TEST(bad_configurations)
     };
     static const char *const check[] = {"--check-config", NULL};
     for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
-        rewrite_config(cases[i / 2].text);
+        daemon_configure(&d, cases[i / 2].text);
         int code = daemon_run(&d, i % 2 == 0 ? NULL : check);
         const char *log = daemon_log(&d);
         ck_assert_msg(code == 2, "exit %d: %s", code, log);
@@ -228,7 +220,8 @@ END_TEST
 /* Goal: patience has an end (exit 0), and a second signal ends it at once (exit 1). */
 START_TEST(patience_ends)
 {
-    rewrite_config(_i == 0 ? "models = ( " FX_TINY " ); limits: { drain_ms = 100; };" : config);
+    daemon_configure(&d,
+                     _i == 0 ? "models = ( " FX_TINY " ); limits: { drain_ms = 100; };" : config);
     start();
     begin_long_work();
     kill(d.pid, SIGTERM);
