@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -164,7 +165,7 @@ void tkv_connection_close(struct tkv_connection *conn, enum tkv_closed why)
     if (conn->state == TKV_CONNECTION_CLOSED) return;
     tkv_log(TKV_LOG_DEBUG, "connection_closed", "id=%" PRIu64 " why=%s calls=%zu unread=%zu",
             conn->id, tkv_closed_word(why), conn->n_calls, tkv_connection_unread(conn));
-    tkv_tally_closed(&conn->server->telemetry.tally, why);
+    if (!conn->internal) tkv_tally_closed(&conn->server->telemetry.tally, why);
     enter(conn, TKV_CONNECTION_CLOSED);
     tkv_connection_untouch(conn);
     leave_unfinished(conn);
@@ -482,4 +483,20 @@ void tkv_connection_accept(struct tkv_listener *listener)
     tkv_log(TKV_LOG_DEBUG, "connection_open", "id=%" PRIu64 " listen=%s", conn->id,
             listener->socket.name);
     tkv_connection_touch(conn); /* it is read from the turn on */
+}
+
+void tkv_connection_adopt(struct tkv_server *server, int fd)
+{
+    struct tkv_connection *conn = new_connection(server, true);
+    if (conn == NULL) {
+        close(fd);
+        return;
+    }
+    conn->internal = true;
+    if (uv_pipe_open(&conn->handle.pipe, fd) != 0) {
+        close(fd);
+        tkv_connection_close(conn, TKV_CLOSED_FAILED);
+        return;
+    }
+    tkv_connection_touch(conn);
 }

@@ -42,8 +42,9 @@ struct tkv_connection {
     } handle; /* data: the connection */
     struct tkv_server *server;
     enum tkv_connection_state state;
-    uint64_t id;  /* for the log */
-    bool counted; /* among the clients; a refused one is not */
+    uint64_t id;   /* for the log */
+    bool counted;  /* among the clients; a refused one, or one of our own, is not */
+    bool internal; /* of the daemon's own threads */
     struct tkv_client client;
 
     struct tkv_frame frame;
@@ -75,6 +76,9 @@ struct tkv_connection {
 /* Takes the connection that waits at the listener: to serve it, or to tell it that there are too
  * many. */
 void tkv_connection_accept(struct tkv_listener *listener);
+
+/* Serves a connection of the daemon's own (inlet.h), beyond the limit of clients; takes fd. */
+void tkv_connection_adopt(struct tkv_server *server, int fd);
 
 /* Writes, reads on, closes: whatever its state asks for. */
 void tkv_connection_settle(struct tkv_connection *conn);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/sizes.h"
+#include "daemon/http/http.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/server.h"
@@ -92,7 +93,8 @@ static const char *model_names(const struct tkv_config *config, char *out, size_
     return out;
 }
 
-static void announce(const struct tkv_server *server, const struct tkv_config *config)
+static void announce(const struct tkv_server *server, const struct tkv_config *config,
+                     const struct tkv_http *http)
 {
     char models[LINE_MAX_CHARS / 2], names[LINE_MAX_CHARS / 2], size[32], quoted[160];
     char status[LINE_MAX_CHARS];
@@ -100,10 +102,11 @@ static void announce(const struct tkv_server *server, const struct tkv_config *c
     uint64_t budget = tkv_stat_get(&tkv_core_stats(server->core)->memory_budget_bytes);
     tkv_listeners_names(server, names, sizeof names);
     tkv_log(TKV_LOG_INFO, "ready",
-            "version=%s backend=%s device=%s models=%s listen=%s memory_budget=\"%s\"", TKV_VERSION,
-            tkv_backend_word(device->backend), tkv_log_quote(device->name, quoted, sizeof quoted),
+            "version=%s backend=%s device=%s models=%s listen=%s http=%s memory_budget=\"%s\"",
+            TKV_VERSION, tkv_backend_word(device->backend),
+            tkv_log_quote(device->name, quoted, sizeof quoted),
             model_names(config, models, sizeof models), names,
-            tkv_format_size(budget, size, sizeof size));
+            http != NULL ? tkv_http_name(http) : "off", tkv_format_size(budget, size, sizeof size));
     snprintf(status, sizeof status, "serving on %s (%s)", names, tkv_backend_word(device->backend));
     tkv_notify_ready(status);
 }
@@ -147,6 +150,17 @@ static enum tkv_status reload(void *arg, struct tkv_reload *report, char *messag
 
 /* --- serving ---------------------------------------------------------------------------------- */
 
+/* HTTP answers until the loop has ended: health is asked for to the last. */
+static int run(struct tkv_server *server, const struct tkv_config *config)
+{
+    struct tkv_http *http;
+    if (tkv_http_open(&http, server) != TKV_OK) return 1;
+    announce(server, config, http);
+    int code = tkv_server_run(server);
+    tkv_http_close(http);
+    return code;
+}
+
 static int serve(const struct tkv_options *options, struct tkv_config *config)
 {
     struct tkv_device *dev;
@@ -161,8 +175,7 @@ static int serve(const struct tkv_options *options, struct tkv_config *config)
     if (tkv_server_open(&server, config, dev) != TKV_OK) return 1;
     struct origin origin = {options, config, server};
     server->admin = (struct tkv_admin){.reload = reload, .arg = &origin};
-    announce(server, config);
-    int code = tkv_server_run(server);
+    int code = run(server, config);
     tkv_log(TKV_LOG_INFO, "stopped", "exit=%d", code);
     if (!tkv_server_close(server)) _exit(code);
     return code;

@@ -46,6 +46,7 @@ static bool is_quiet(const struct tkv_server *server)
 static void stop(struct tkv_server *server)
 {
     enter(server, TKV_PHASE_STOPPED);
+    tkv_inlet_close(&server->inlet);
     for (struct tkv_connection *c = server->connections, *next; c != NULL; c = next) {
         next = c->next;
         tkv_connection_close(c, TKV_CLOSED_STOPPED);
@@ -256,6 +257,11 @@ static void on_watchdog(uv_timer_t *timer)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+static void on_inlet(void *arg, int fd)
+{
+    tkv_connection_adopt(arg, fd);
+}
+
 static enum tkv_status init_handles(struct tkv_server *server)
 {
     uv_loop_t *loop = &server->loop;
@@ -269,6 +275,7 @@ static enum tkv_status init_handles(struct tkv_server *server)
     if (rc == 0) rc = uv_signal_init(loop, &server->signals[0]);
     if (rc == 0) rc = uv_signal_init(loop, &server->signals[1]);
     if (rc == 0) rc = uv_signal_init(loop, &server->signals[2]);
+    if (rc == 0) rc = tkv_inlet_open(&server->inlet, loop, on_inlet, server);
     if (rc == 0) rc = tkv_alarm_init(&server->alarm, loop, on_alarm) == TKV_OK ? 0 : UV_EMFILE;
     server->before.data = server;
     server->wake.data = server->after.data = server->tick.data = server;
@@ -336,6 +343,7 @@ enum tkv_status tkv_server_open(struct tkv_server **out, const struct tkv_config
     server->health.core = server->core;
     publish_health(server);
     server->telemetry.steps = tkv_core_steps(server->core);
+    server->telemetry.backend = tkv_core_device(server->core)->backend;
     st = tkv_listeners_open(server);
     if (st != TKV_OK) goto fail_core;
     start_handles(server);

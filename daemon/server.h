@@ -16,6 +16,7 @@
 #include "daemon/config.h"
 #include "daemon/core.h"
 #include "daemon/health.h"
+#include "daemon/inlet.h"
 #include "daemon/telemetry.h"
 
 struct tkv_connection;
@@ -57,6 +58,7 @@ struct tkv_server {
     struct tkv_telemetry telemetry;
     struct tkv_admin admin;
     struct tkv_health health;
+    struct tkv_inlet inlet;
     enum tkv_phase phase;
 
     uv_async_t wake;        /* the core has something for us */

@@ -7,6 +7,7 @@
 #include "daemon/stats.h"
 #include "daemon/steps.h"
 #include "daemon/tally.h"
+#include "kernels/device.h"
 #include "proto/json.h"
 
 struct tkv_telemetry {
@@ -16,6 +17,7 @@ struct tkv_telemetry {
     struct tkv_window appends; /* of the latency of seq.append, ticks of a second */
     struct tkv_window batches; /* of the items in a batch */
     uint64_t started_us;       /* as tkv_now_us() */
+    enum tkv_backend backend;
 };
 
 /* Loop thread, once a second. */
