@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "daemon/connection_out.h"
 #include "daemon/dispatch.h"
 #include "proto/answer.h"
 

@@ -1,5 +1,5 @@
 /* connection.h - one client: bytes in, requests to dispatch, answers out. Loop thread only.
- * connection.c: life and reading; connection_out.c: writing. */
+ * Life and reading; connection_out.h has the writing. */
 #ifndef TKV_DAEMON_CONNECTION_H
 #define TKV_DAEMON_CONNECTION_H
 
@@ -102,23 +102,5 @@ void tkv_connections_check(struct tkv_server *server, uint64_t now_ms);
 
 /* Whether all that was asked has been answered and all answers written. */
 bool tkv_connection_is_quiet(const struct tkv_connection *conn);
-
-/* --- connection_out.c --- */
-
-void tkv_connection_init_out(struct tkv_connection *conn);
-
-/* Answers not yet written, in bytes. Past the hard mark a read is refused, unless nothing else is
- * unread; past the last one (room for one answer more) the connection is closed. */
-size_t tkv_connection_unread(const struct tkv_connection *conn);
-size_t tkv_connection_hard_mark(const struct tkv_connection *conn);
-size_t tkv_connection_last_mark(const struct tkv_connection *conn);
-
-/* Sends what is in out, and then bytes of block, whose reference is taken. */
-void tkv_connection_send_block(struct tkv_connection *conn, struct tkv_staging *block,
-                               size_t bytes);
-
-/* Sends what is in out; closes the connection where nobody reads it any more. Not from within the
- * core. */
-void tkv_connection_flush(struct tkv_connection *conn);
 
 #endif

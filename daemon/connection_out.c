@@ -1,7 +1,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "daemon/connection.h"
+#include "daemon/connection_out.h"
 
 enum { KEPT_BYTES = 64 * 1024 /* an empty buffer above this is given back */ };
 

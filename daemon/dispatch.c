@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "daemon/connection_out.h"
 #include "daemon/handlers.h"
 #include "proto/answer.h"
 

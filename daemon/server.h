@@ -10,21 +10,20 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "daemon/address.h"
 #include "daemon/admin.h"
 #include "daemon/alarm.h"
 #include "daemon/config.h"
 #include "daemon/core.h"
 #include "daemon/health.h"
 #include "daemon/inlet.h"
+#include "daemon/listener.h"
 #include "daemon/telemetry.h"
 
 struct tkv_connection;
 
 enum {
-    TKV_LISTENERS_MAX = 2 * TKV_LISTEN_MAX, /* our own, and as many handed over by systemd */
-    TKV_REFUSED_MAX = 32,                   /* connections over the limit that hear why */
-    TKV_DESCRIPTORS_SPARE = 128             /* descriptors for all but clients */
+    TKV_REFUSED_MAX = 32,       /* connections over the limit that hear why */
+    TKV_DESCRIPTORS_SPARE = 128 /* descriptors for all but clients */
 };
 
 /* X(phase, may become) */
@@ -38,16 +37,6 @@ enum tkv_phase {
 #define X(phase, moves) TKV_PHASE_##phase,
     TKV_PHASES(X)
 #undef X
-};
-
-struct tkv_listener {
-    union {
-        uv_stream_t stream;
-        uv_pipe_t pipe;
-        uv_tcp_t tcp;
-    } handle; /* data: the listener */
-    struct tkv_server *server;
-    struct tkv_listening socket;
 };
 
 struct tkv_server {
@@ -112,11 +101,5 @@ void tkv_server_kick(struct tkv_server *server);
 
 /* The tick runs as long as there is something to look after. */
 void tkv_server_start_tick(struct tkv_server *server);
-
-/* listener.c: opens the sockets of the configuration and takes those handed over by systemd. */
-enum tkv_status tkv_listeners_open(struct tkv_server *server);
-void tkv_listeners_close(struct tkv_server *server); /* stops accepting; removes socket files */
-/* Names of all of them, separated by commas, in out. Returns out. */
-const char *tkv_listeners_names(const struct tkv_server *server, char *out, size_t size);
 
 #endif
