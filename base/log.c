@@ -2,13 +2,18 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 enum { LINE_MAX_BYTES = 2048 };
 
@@ -49,6 +54,51 @@ bool tkv_log_level_from_word(const char *word, enum tkv_log_level *out)
     return false;
 }
 
+/* --- events that repeat ----------------------------------------------------------------------- */
+
+enum { EVENTS_MAX = 128, SECOND_MS = 1000 };
+
+/* One event's lines of this second. Process-wide, as the stream is. */
+static struct {
+    pthread_mutex_t lock;
+    struct {
+        const char *event;
+        uint64_t since_ms;
+        unsigned written, suppressed;
+    } of[EVENTS_MAX];
+} repeats = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* The place of an event; where there are too many, they share the last one. */
+static size_t place_of(const char *event)
+{
+    size_t i = 0;
+    while (i < EVENTS_MAX - 1 && repeats.of[i].event != NULL &&
+           strcmp(repeats.of[i].event, event) != 0)
+        i++;
+    repeats.of[i].event = event;
+    return i;
+}
+
+/* Whether a line of the event may be written; *missing: how many were not, since the last one. */
+static bool may_repeat(const char *event, unsigned *missing)
+{
+    uint64_t now = tkv_now_ms();
+    pthread_mutex_lock(&repeats.lock);
+    size_t i = place_of(event);
+    if (now - repeats.of[i].since_ms >= SECOND_MS) {
+        repeats.of[i].since_ms = now;
+        repeats.of[i].written = 0;
+    }
+    bool may = repeats.of[i].written < TKV_LOG_BURST;
+    *missing = may ? repeats.of[i].suppressed : 0;
+    repeats.of[i].suppressed = may ? 0 : repeats.of[i].suppressed + 1;
+    repeats.of[i].written += may;
+    pthread_mutex_unlock(&repeats.lock);
+    return may;
+}
+
+/* --- lines ------------------------------------------------------------------------------------ */
+
 /* journald reads "<6>" and stamps the time itself; a terminal gets both in words. */
 static int put_prefix(char *line, size_t size, enum tkv_log_level level)
 {
@@ -69,10 +119,22 @@ static size_t advance(size_t used, int n, size_t size)
     return used + (size_t)n < size ? used + (size_t)n : size - 1;
 }
 
+/* Neither a full disk nor a pipe that nobody reads may stop serving: a line that would have to wait
+ * is lost. */
+static void put_line(const char *line, size_t n)
+{
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&room, 1, 0) != 1 || (room.revents & POLLOUT) == 0) return;
+    ssize_t ignored = write(STDERR_FILENO, line, n);
+    (void)ignored;
+}
+
 void tkv_log(enum tkv_log_level level, const char *event, const char *fmt, ...)
 {
     assert((unsigned)level < TKV_LOG_LEVEL_COUNT);
+    unsigned missing = 0;
     if ((int)level > atomic_load(&level_now)) return;
+    if (level != TKV_LOG_DEBUG && !may_repeat(event, &missing)) return;
     char line[LINE_MAX_BYTES];
     size_t size = sizeof line - 1; /* the newline always fits */
     int saved = errno;
@@ -85,9 +147,10 @@ void tkv_log(enum tkv_log_level level, const char *event, const char *fmt, ...)
         used = advance(used, vsnprintf(line + used, size - used, fmt, args), size);
         va_end(args);
     }
+    if (missing > 0)
+        used = advance(used, snprintf(line + used, size - used, " suppressed=%u", missing), size);
     line[used++] = '\n';
-    ssize_t ignored = write(STDERR_FILENO, line, used); /* a full disk must not stop serving */
-    (void)ignored;
+    put_line(line, used);
     errno = saved;
 }
 

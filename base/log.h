@@ -1,5 +1,8 @@
 /* log.h - structured logging to stderr: one line an event, key=value, levels that journald knows.
- * Any thread: a line is one write(2). A line never holds K/V data. */
+ * Any thread: a line is one write(2). A line never holds K/V data.
+ *
+ * An event that repeats is cut off after TKV_LOG_BURST lines a second (but for debug lines, which
+ * somebody asked for); its next line says how many are missing: suppressed=N. */
 #ifndef TKV_BASE_LOG_H
 #define TKV_BASE_LOG_H
 
@@ -18,6 +21,8 @@ enum tkv_log_level {
 #undef X
         TKV_LOG_LEVEL_COUNT
 };
+
+enum { TKV_LOG_BURST = 20 };
 
 /* Lines above this level are dropped; TKV_LOG_INFO at start. */
 void tkv_log_set_level(enum tkv_log_level level);

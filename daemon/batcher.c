@@ -218,7 +218,9 @@ static void leave_flight(struct tkv_core *core, struct tkv_op *op)
         struct tkv_sequence *seq = op->targets[i].seq;
         assert(seq->appending > 0);
         if (op->error.status != TKV_OK) seq->broken = true;
-        if (--seq->appending == 0 && seq->broken) tkv_sequence_roll_back(seq, core->newest_batch);
+        if (--seq->appending > 0) continue;
+        if (seq->broken) tkv_sequence_roll_back(seq, core->newest_batch);
+        tkv_waiting_look(core, seq);
     }
 }
 

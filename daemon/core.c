@@ -85,7 +85,7 @@ void tkv_core_finish(struct tkv_core *core, struct tkv_op *op)
     struct tkv_append_target *targets = op->targets;
     uint64_t *lens = appended ? op->result.appended.lens : NULL;
     struct tkv_seq_state *states = listed ? op->result.list.states : NULL;
-    assert(!op->waiting);
+    assert(op->waiters == NULL);
     leave(core, op);
     if (op->method == TKV_METHOD_SEQ_APPEND) {
         tkv_staging_unref(op->block);
@@ -125,8 +125,7 @@ static bool find_targets(struct tkv_core *core, struct tkv_op *op)
     return true;
 }
 
-/* The entry of a name, in whatever state, or NULL. */
-static struct tkv_sequence *named(const struct tkv_core *core, const struct tkv_op *op, size_t i)
+struct tkv_sequence *tkv_core_named(const struct tkv_core *core, const struct tkv_op *op, size_t i)
 {
     if (op->targets != NULL) return op->targets[i].seq;
     return tkv_sequences_find(core->sequences, op->seqs[i]);
@@ -134,75 +133,10 @@ static struct tkv_sequence *named(const struct tkv_core *core, const struct tkv_
 
 /* --- order ------------------------------------------------------------------------------------ */
 
-/* Appends may overlap; everything else wants its sequences quiet. */
-static bool stands_in_the_way(const struct tkv_op *op, const struct tkv_sequence *seq)
-{
-    if (seq->state == TKV_SEQUENCE_CREATING) return true;
-    return seq->appending > 0 && op->method != TKV_METHOD_SEQ_APPEND;
-}
-
-/* blocked_scan of a sequence is this walk's number where an earlier waiter stays on it. */
-static bool must_wait(struct tkv_core *core, const struct tkv_op *op)
-{
-    for (size_t i = 0; i < op->n_seqs; i++) {
-        const struct tkv_sequence *seq = named(core, op, i);
-        if (seq == NULL) continue;
-        if (stands_in_the_way(op, seq)) return true;
-        if (op->waiting ? seq->blocked_scan == core->scan : seq->waiters > 0) return true;
-    }
-    return false;
-}
-
-static void mark_blocked(struct tkv_core *core, const struct tkv_op *op)
-{
-    for (size_t i = 0; i < op->n_seqs; i++)
-        named(core, op, i)->blocked_scan = core->scan;
-}
-
-/* While an operation waits, each sequence that it names has an entry, so that what comes later and
- * names it, too, stays behind it. */
-static bool start_waiting(struct tkv_core *core, struct tkv_op *op)
-{
-    for (size_t i = 0; i < op->n_seqs; i++) {
-        struct tkv_sequence *seq = tkv_sequences_find(core->sequences, op->seqs[i]);
-        if (seq == NULL) seq = tkv_sequences_add(core->sequences, op->seqs[i]);
-        if (seq != NULL) {
-            if (op->targets != NULL) op->targets[i].seq = seq;
-            seq->waiters++;
-            continue;
-        }
-        while (i-- > 0)
-            tkv_sequences_find(core->sequences, op->seqs[i])->waiters--;
-        return false;
-    }
-    op->waiting = true;
-    tkv_op_push(&core->waiting, op);
-    tkv_stat_add(&core->stats.queue_waiting, 1);
-    return true;
-}
-
-static void stop_waiting(struct tkv_core *core, struct tkv_op *op)
-{
-    op->waiting = false;
-    tkv_op_unlink(&core->waiting, op);
-    tkv_stat_sub(&core->stats.queue_waiting, 1);
-    for (size_t i = 0; i < op->n_seqs; i++)
-        named(core, op, i)->waiters--;
-}
-
 void tkv_core_drop_if_unused(struct tkv_core *core, struct tkv_sequence *seq)
 {
     if (seq->state == TKV_SEQUENCE_ABSENT && seq->waiters == 0)
         tkv_sequences_remove(core->sequences, seq);
-}
-
-/* Entries that only this operation kept go before it runs, unless it makes them real. */
-static void drop_placeholders(struct tkv_core *core, const uint64_t *seqs, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct tkv_sequence *seq = tkv_sequences_find(core->sequences, seqs[i]);
-        if (seq != NULL) tkv_core_drop_if_unused(core, seq);
-    }
 }
 
 static void run(struct tkv_core *core, struct tkv_op *op)
@@ -221,24 +155,6 @@ static void run(struct tkv_core *core, struct tkv_op *op)
     case TKV_METHOD_DEBUG_SELFTEST: tkv_run_selftest(core, op); return;
     case TKV_METHOD_DEBUG_INJECT: tkv_run_inject(core, op); return;
     default: assert(!"a method that the core serves");
-    }
-}
-
-/* One walk in order: whoever no longer has anything before it runs. One is enough: what an
- * operation waits for stands before it in the list or is a job under way. */
-static void run_waiting(struct tkv_core *core)
-{
-    core->scan++;
-    for (struct tkv_op *op = core->waiting.head, *next; op != NULL; op = next) {
-        next = op->next;
-        if (must_wait(core, op)) {
-            mark_blocked(core, op);
-            continue;
-        }
-        stop_waiting(core, op);
-        drop_placeholders(core, op->seqs, op->n_seqs);
-        (void)find_targets(core, op); /* there is memory for them already */
-        run(core, op);
     }
 }
 
@@ -280,7 +196,7 @@ static void touch(struct tkv_core *core, const struct tkv_op *op)
 {
     uint64_t now = tkv_now_ms();
     for (size_t i = 0; i < op->n_seqs; i++) {
-        struct tkv_sequence *seq = named(core, op, i);
+        struct tkv_sequence *seq = tkv_core_named(core, op, i);
         if (seq != NULL) seq->named_ms = now;
     }
 }
@@ -288,13 +204,10 @@ static void touch(struct tkv_core *core, const struct tkv_op *op)
 static void start(struct tkv_core *core, struct tkv_op *op)
 {
     enter(core, op);
-    if (!must_wait(core, op)) {
+    if (!tkv_waiting_must(core, op))
         run(core, op);
-        return;
-    }
-    if (start_waiting(core, op)) return;
-    drop_placeholders(core, op->seqs, op->n_seqs);
-    tkv_core_fail(core, op, TKV_ENOMEM, "no host memory to wait with");
+    else if (!tkv_waiting_begin(core, op))
+        tkv_core_finish(core, op);
 }
 
 void tkv_core_submit(struct tkv_core *core, struct tkv_op *op)
@@ -306,7 +219,7 @@ void tkv_core_submit(struct tkv_core *core, struct tkv_op *op)
     op->n_item_errors = 0;
     op->targets = NULL;
     op->generation = 0;
-    op->waiting = false;
+    op->waiters = NULL;
     if (op->method == TKV_METHOD_SEQ_APPEND) op->result.appended.lens = NULL;
     if (op->method == TKV_METHOD_SEQ_LIST) op->result.list.states = NULL;
     fill_names(op);
@@ -418,12 +331,11 @@ static void complete_all(struct tkv_core *core, struct tkv_engine *engine)
  * may have been what somebody waited for, and so on. */
 static void go_on(struct tkv_core *core)
 {
-    uint64_t completed;
+    size_t names = TKV_WAITING_NAMES_TURN;
     do {
-        completed = tkv_stat_get(&core->stats.batch_count);
-        if (core->waiting.head != NULL) run_waiting(core);
+        tkv_waiting_run(core, &names, run);
         tkv_batcher_flush(core);
-    } while (core->waiting.head != NULL && tkv_stat_get(&core->stats.batch_count) != completed);
+    } while (core->ready.head != NULL && names > 0);
     tkv_verify_next(core);
 }
 
@@ -456,6 +368,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 uint64_t tkv_core_deadline_us(const struct tkv_core *core)
 {
+    if (core->ready.head != NULL) return 0;
     uint64_t lease = tkv_leases_deadline_ms(&core->leases);
     lease = lease < UINT64_MAX / 1000 ? lease * 1000 : UINT64_MAX;
     return earlier(earlier(tkv_batcher_deadline_us(core), lease), tkv_scrub_deadline_us(core));

@@ -18,6 +18,7 @@
 #include "daemon/staging.h"
 #include "daemon/stats.h"
 #include "daemon/steps.h"
+#include "daemon/waiting.h"
 #include "proto/error.h"
 #include "proto/request.h"
 #include "proto/result.h"
@@ -85,7 +86,9 @@ struct tkv_op {
     size_t n_seqs;
     uint64_t generation; /* an internal free: of this sequence and no successor; else 0 */
     enum tkv_method method;
-    bool waiting;
+    struct tkv_waiter *waiters; /* [n_seqs] while it waits, else NULL */
+    struct tkv_waiter one;      /* those of an operation with one name */
+    size_t n_blocked;           /* names that hold it back */
     uint64_t admitted_us;
     struct tkv_append_target *targets; /* append: [n_seqs] */
     size_t token_bytes;                /* append: of one token's rows */

@@ -39,7 +39,8 @@ struct tkv_core {
     struct tkv_stats stats;
     struct tkv_steps steps;
 
-    struct tkv_op_list waiting;   /* for an earlier operation on a sequence */
+    struct tkv_op_list ready;     /* they waited for others, and need not any longer */
+    size_t waiting_names;         /* of all that wait */
     struct tkv_op_list verifying; /* verifications, the first one perhaps at work */
     bool checker_busy;            /* it is, or a batch of shadow mode */
     struct tkv_op_list scrubbing; /* requests to scrub, but for the one at work */
@@ -50,7 +51,6 @@ struct tkv_core {
     size_t caches_leaving;          /* releases under way ... */
     uint64_t leaving_bytes;         /* ... and what they give back */
     size_t lingering;               /* caches without a sequence that somebody still reads */
-    uint64_t scan;                  /* number of the last walk over `waiting` */
 
     struct tkv_op_list gathering; /* admitted appends without a batch */
     size_t gathering_items;
@@ -105,6 +105,9 @@ void tkv_core_diverged(struct tkv_core *core, const char *why);
 
 /* The LIVE sequence of an id, or NULL. */
 struct tkv_sequence *tkv_core_live(struct tkv_core *core, uint64_t id);
+
+/* The entry of op's name number i, in whatever state, or NULL. */
+struct tkv_sequence *tkv_core_named(const struct tkv_core *core, const struct tkv_op *op, size_t i);
 
 /* Takes an entry that nobody names any more out of the table. */
 void tkv_core_drop_if_unused(struct tkv_core *core, struct tkv_sequence *seq);

@@ -148,7 +148,7 @@ void tkv_core_close(struct tkv_core *core)
 {
     struct tkv_sequence *seq;
     if (core == NULL) return;
-    assert(core->waiting.head == NULL && core->gathering.head == NULL);
+    assert(core->waiting_names == 0 && core->gathering.head == NULL);
     atomic_store(&core->stopping, true);
     tkv_shadow_close(core);
     for (size_t slot = 0; (seq = tkv_sequences_next(core->sequences, &slot)) != NULL;)

@@ -144,6 +144,7 @@ static void create_failed(struct tkv_core *core, struct tkv_op *op, struct tkv_s
     free(cache);
     tkv_sequence_move(core->sequences, seq, TKV_SEQUENCE_ABSENT);
     tkv_sequence_reset(seq);
+    tkv_waiting_look(core, seq);
     tkv_core_drop_if_unused(core, seq);
     if (st != TKV_ENOMEM) {
         tkv_core_fail(core, op, st, "the device could not make a cache of %zu bytes", bytes);
@@ -179,6 +180,7 @@ static void complete_create(struct tkv_job *job, void *arg)
     op->result.created = (struct tkv_created){seq->id, seq->model->name, seq->capacity,
                                               cache->size.charged, core->device.ordinal};
     core->checksum_bytes += cache->mem.bytes - cache->size.charged;
+    tkv_waiting_look(core, seq);
     tkv_core_finish(core, op);
     if (orphan) tkv_core_free_later(core, seq, &core->stats.sequences_disconnected);
 }

@@ -22,6 +22,7 @@ struct tkv_model {
 struct tkv_cache;  /* cache.h */
 struct tkv_client; /* core.h */
 struct tkv_op;     /* core.h */
+struct tkv_waiter; /* waiting.h */
 
 /* X(state, may become). ABSENT: only requests that wait name it. */
 #define TKV_SEQUENCE_STATES(X)                                       \
@@ -40,9 +41,10 @@ struct tkv_sequences;
 struct tkv_sequence {
     uint64_t id;
     enum tkv_sequence_state state;
-    uint32_t waiters;   /* requests that wait and name it */
-    uint32_t appending; /* items admitted and not yet completed */
-    bool broken;        /* one of them has failed: those behind it must fail, too */
+    uint32_t waiters;                              /* names of it that wait; they keep the entry */
+    struct tkv_waiter *first_waiter, *last_waiter; /* waiting.h */
+    uint32_t appending;                            /* items admitted and not yet completed */
+    bool broken; /* one of them has failed: those behind it must fail, too */
     const struct tkv_model *model;
     struct tkv_cache *cache; /* NULL unless LIVE */
     uint32_t capacity;
@@ -51,7 +53,6 @@ struct tkv_sequence {
     uint64_t ttl_ms;                /* 0: none */
     uint64_t named_ms;              /* when a request last named it */
     uint64_t appends;
-    uint64_t blocked_scan;     /* see core.c: the last scan in which it was blocked */
     struct tkv_op *reaper;     /* frees it when its time comes; NULL: nobody does */
     struct tkv_client *client; /* frees it when it goes away; NULL: keep */
     struct tkv_sequence *client_prev, *client_next;

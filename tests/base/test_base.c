@@ -1,4 +1,7 @@
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/checked.h"
@@ -144,6 +147,63 @@ START_TEST(windows_forget)
 }
 END_TEST
 
+/* Lines of the file that hold `what`. */
+static unsigned lines_with(const char *path, const char *what)
+{
+    char line[512];
+    unsigned n = 0;
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    while (fgets(line, sizeof line, file) != NULL)
+        n += strstr(line, what) != NULL;
+    fclose(file);
+    return n;
+}
+
+/* Goal: an event that repeats is cut off, others are not, and the next line says what is missing.
+ * Method: stderr is a file meanwhile; as many lines as fit into two seconds at the most. */
+START_TEST(repeated_events_are_cut_off)
+{
+    char path[] = "/tmp/tkv-log-XXXXXX";
+    int fd = mkstemp(path), saved = dup(STDERR_FILENO);
+    ck_assert_int_ge(fd, 0);
+    dup2(fd, STDERR_FILENO);
+    for (int i = 0; i < 1000; i++)
+        tkv_log(TKV_LOG_WARNING, "flood", "i=%d", i);
+    tkv_log(TKV_LOG_WARNING, "rare", "i=%d", 1);
+    usleep(1100000);
+    tkv_log(TKV_LOG_WARNING, "flood", "i=%d", 1000);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(fd);
+    unsigned flood = lines_with(path, "flood"), told = lines_with(path, "suppressed=");
+    ck_assert_uint_ge(flood, TKV_LOG_BURST + 1);
+    ck_assert_uint_le(flood, 3 * TKV_LOG_BURST + 1);
+    ck_assert_uint_ge(told, 1);
+    ck_assert_uint_eq(lines_with(path, "rare i=1"), 1);
+    ck_assert_uint_eq(lines_with(path, "flood i=1000 suppressed="), 1);
+    unlink(path);
+}
+END_TEST
+
+/* Goal: a pipe that nobody reads holds nobody up. Method: more lines than a pipe takes. */
+START_TEST(logging_never_waits)
+{
+    int ends[2], saved = dup(STDERR_FILENO);
+    ck_assert_int_eq(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    for (int i = 0; i < 5000; i++) {
+        tkv_log_set_level(TKV_LOG_DEBUG);
+        tkv_log(TKV_LOG_DEBUG, "event", "filler=%0100d", i);
+    }
+    tkv_log_set_level(TKV_LOG_INFO);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("base");
@@ -153,6 +213,8 @@ int main(void)
     tcase_add_test(tc, checked_arithmetic);
     tcase_add_test(tc, sizes);
     tcase_add_test(tc, log_quotes);
+    tcase_add_test(tc, repeated_events_are_cut_off);
+    tcase_add_test(tc, logging_never_waits);
     tcase_add_test(tc, percentiles);
     tcase_add_test(tc, windows_forget);
     suite_add_tcase(s, tc);

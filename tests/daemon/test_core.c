@@ -133,6 +133,47 @@ START_TEST(pipelined_order)
 }
 END_TEST
 
+/* Goal: what waits has a limit, past which requests are refused at once; a single name still may,
+ * all that wait are answered, in more turns than one, and nothing is left of them.
+ * Method: frees of many sequences, each behind the creation of one of them. */
+START_TEST(waiting_has_a_limit)
+{
+    enum { NAMES = 512, FIT = TKV_WAITING_NAMES_MAX / NAMES };
+    static struct fx_op *ops[FIT];
+    uint64_t seqs[NAMES];
+    for (uint64_t i = 0; i < NAMES; i++)
+        seqs[i] = i;
+    struct fx_op *create = fx_create(0, 0);
+    fx_submit(&fx, create);
+    for (size_t i = 0; i < FIT; i++) {
+        ops[i] = fx_free(NAMES, seqs);
+        fx_submit(&fx, ops[i]);
+        ck_assert(!ops[i]->done);
+    }
+    struct fx_op *many = fx_free(NAMES, seqs), *one = fx_free(1, seqs);
+    fx_submit(&fx, many);
+    ck_assert(many->done);
+    ck_assert_int_eq(many->op.error.status, TKV_EOVERLOADED);
+    fx_submit(&fx, one);
+    ck_assert(!one->done);
+    fx_wait(&fx, ops[0]);
+    ck_assert(!ops[FIT - 1]->done);
+    ck_assert_uint_eq(tkv_core_deadline_us(fx.core), 0);
+    for (size_t i = 0; i < FIT; i++) {
+        fx_wait(&fx, ops[i]);
+        ck_assert_int_eq(ops[i]->op.error.status, TKV_ENOTFOUND);
+        ck_assert_uint_eq(ops[i]->n_items_at_fault, NAMES - 1);
+        fx_drop(ops[i]);
+    }
+    fx_wait(&fx, one);
+    ck_assert_int_eq(one->op.error.status, TKV_OK);
+    ck_assert_uint_eq(tkv_stat_get(&tkv_core_stats(fx.core)->queue_waiting), 0);
+    fx_drop(one);
+    fx_drop(many);
+    fx_drop(create);
+}
+END_TEST
+
 /* Goal: layers have lengths of their own; layers of one item must agree. */
 START_TEST(layers_differ)
 {
@@ -325,6 +366,7 @@ int main(void)
     tcase_add_test(tc, append_is_atomic);
     tcase_add_test(tc, same_sequence_twice);
     tcase_add_test(tc, pipelined_order);
+    tcase_add_test(tc, waiting_has_a_limit);
     tcase_add_test(tc, layers_differ);
     tcase_add_test(tc, budget);
     tcase_add_test(tc, list_pages);
