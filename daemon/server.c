@@ -1,6 +1,7 @@
 #include "daemon/server.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sizes.h"
 #include "daemon/dispatch.h"
 #include "daemon/notify.h"
 
@@ -233,6 +235,20 @@ static void publish_health(struct tkv_server *server)
     atomic_store(&health->unhealthy, tkv_core_unhealthy(server->core));
 }
 
+/* For `systemctl status`. */
+static void publish_status(const struct tkv_server *server)
+{
+    char text[160], taken[32], budget[32];
+    const struct tkv_stats *s = server->stats;
+    if (server->phase != TKV_PHASE_SERVING) return;
+    snprintf(text, sizeof text,
+             "serving %" PRIu64 " sequences to %zu clients; caches take %s of %s",
+             tkv_stat_get(&s->sequences_live), server->n_clients,
+             tkv_format_size(tkv_stat_get(&s->memory_cache_bytes), taken, sizeof taken),
+             tkv_format_size(tkv_stat_get(&s->memory_budget_bytes), budget, sizeof budget));
+    tkv_notify_status(text);
+}
+
 /* The turn that follows sees whether the device hangs. */
 static void on_pulse(uv_timer_t *timer)
 {
@@ -244,6 +260,7 @@ static void on_pulse(uv_timer_t *timer)
     if (now - server->ticked_ms >= SECOND_MS) {
         server->ticked_ms = now;
         tkv_telemetry_tick(&server->telemetry);
+        publish_status(server);
     }
     tkv_server_kick(server);
 }

@@ -34,6 +34,7 @@ static bool take_waiters(struct tkv_core *core, struct tkv_op *op)
         tkv_error_number(&op->error, retry_after_ms, RETRY_MS);
         return false;
     }
+    assert(op->n_seqs > 0); /* who names nothing waits for nothing */
     op->one = (struct tkv_waiter){0};
     op->waiters = op->n_seqs == 1 ? &op->one : calloc(op->n_seqs, sizeof *op->waiters);
     return op->waiters != NULL;
