@@ -4,6 +4,7 @@
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,9 @@
 enum {
     BACKLOG = 64,
     CONNECTIONS_MAX = 64,
-    SILENT_S = 10, /* a client that neither sends nor reads for so long is closed */
+    CONNECTIONS_PER_IP = 32, /* so that others can still ask for health */
+    CALLS_MAX = 8,           /* that wait for the loop, so that they do not take all connections */
+    SILENT_S = 10,           /* a client that neither sends nor reads for so long is closed */
     HEADERS_MAX = 16 * 1024,
     STACK_BYTES = 256 * 1024,
     BODY_MAX = 16 * 1024,
@@ -39,6 +42,7 @@ struct tkv_http {
     struct MHD_Daemon *daemon;
     struct tkv_listening socket;
     bool allow_verify;
+    atomic_int calls; /* that wait for the loop */
 };
 
 /* One request, on its connection's thread. */
@@ -100,21 +104,34 @@ static unsigned get_abilities(struct exchange *ex)
     return MHD_HTTP_OK;
 }
 
-static unsigned get_info(struct exchange *ex)
-{
-    return tkv_api_call(ex->http->server, "server.info", "{}", CALL_MS, &ex->out);
-}
-
-static unsigned get_last(struct exchange *ex)
-{
-    return tkv_api_call(ex->http->server, "debug.last", "{}", CALL_MS, &ex->out);
-}
-
 static unsigned put_error(struct exchange *ex, unsigned status, const char *message)
 {
     tkv_buffer_clear(&ex->out);
     tkv_buffer_printf(&ex->out, "{\"error\":{\"message\":\"%s\"}}", message);
     return status;
+}
+
+static unsigned ask_loop(struct exchange *ex, const char *method, const char *params,
+                         int timeout_ms)
+{
+    struct tkv_http *http = ex->http;
+    unsigned status;
+    if (atomic_fetch_add(&http->calls, 1) < CALLS_MAX)
+        status = tkv_api_call(http->server, method, params, timeout_ms, &ex->out);
+    else
+        status = put_error(ex, MHD_HTTP_SERVICE_UNAVAILABLE, "too many questions at a time");
+    atomic_fetch_sub(&http->calls, 1);
+    return status;
+}
+
+static unsigned get_info(struct exchange *ex)
+{
+    return ask_loop(ex, "server.info", "{}", CALL_MS);
+}
+
+static unsigned get_last(struct exchange *ex)
+{
+    return ask_loop(ex, "debug.last", "{}", CALL_MS);
 }
 
 /* A number of the query, as JSON; false: it is none. Absent: fallback. */
@@ -137,7 +154,7 @@ static unsigned get_sequences(struct exchange *ex)
         snprintf(params, sizeof params, "{\"limit\":%s,\"cursor\":%s}", limit, cursor);
     else
         snprintf(params, sizeof params, "{\"limit\":%s}", limit);
-    return tkv_api_call(ex->http->server, "seq.list", params, CALL_MS, &ex->out);
+    return ask_loop(ex, "seq.list", params, CALL_MS);
 }
 
 /* The body, written anew as one object with nothing beside it; NULL: it is none. For cJSON_free().
@@ -162,7 +179,7 @@ static unsigned post_verify(struct exchange *ex)
         return put_error(ex, MHD_HTTP_FORBIDDEN, "http.allow_verify does not allow it");
     char *params = object_of(&ex->body);
     if (params == NULL) return put_error(ex, MHD_HTTP_BAD_REQUEST, "the body must be an object");
-    unsigned status = tkv_api_call(ex->http->server, "debug.verify", params, VERIFY_MS, &ex->out);
+    unsigned status = ask_loop(ex, "debug.verify", params, VERIFY_MS);
     cJSON_free(params);
     return status;
 }
@@ -278,8 +295,9 @@ static struct MHD_Daemon *start(struct tkv_http *http)
         flags, 0, NULL, NULL, on_request, http, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
         MHD_OPTION_LISTEN_SOCKET, http->socket.fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        (unsigned)SILENT_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX,
-        MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_END);
+        (unsigned)SILENT_S, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_PER_IP,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADERS_MAX, MHD_OPTION_THREAD_STACK_SIZE,
+        (size_t)STACK_BYTES, MHD_OPTION_END);
 }
 
 /* The listening socket is libmicrohttpd's once it has started. */

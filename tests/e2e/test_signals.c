@@ -288,7 +288,8 @@ static void expect_notice(int fd, const char *want)
     }
 }
 
-/* Goal: systemd hears READY when the socket can be reached, that the loop lives, and STOPPING. */
+/* Goal: systemd hears READY when the socket can be reached, that the daemon lives, what it does,
+ * when it reloads, and STOPPING. */
 START_TEST(notifications)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
@@ -307,6 +308,10 @@ START_TEST(notifications)
     wire_ok(&w, "server.ping", NULL);
     expect_notice(fd, "WATCHDOG=1");
     expect_notice(fd, "WATCHDOG=1");
+    expect_notice(fd, "STATUS=serving 0 sequences to 1 clients; caches take 0 B of ");
+    kill(d.pid, SIGHUP);
+    expect_notice(fd, "RELOADING=1\nMONOTONIC_USEC=");
+    expect_notice(fd, "READY=1");
     kill(d.pid, SIGTERM);
     expect_notice(fd, "STOPPING=1");
     ck_assert_int_eq(daemon_wait(&d), 0);

@@ -157,6 +157,16 @@ class Endpoints(unittest.TestCase):
         for one in silent:
             one.close()
 
+    def test_questions_do_not_hold_up_health(self) -> None:
+        work = self.daemon.begin_long_work()
+        headers = {"X-Truekv": "verify"}
+        with concurrent.futures.ThreadPoolExecutor(20) as pool:
+            asked = [pool.submit(self.daemon.ask, "POST", "/api/verify", "{}", headers) for _ in range(20)]
+            self.assertEqual(self.daemon.get("/healthz")[0], 200)
+            answers = {one.result()[0] for one in asked}
+        self.assertLessEqual(answers, {200, 503})
+        work.close()
+
     def test_broken_requests_are_survived(self) -> None:
         for text in (b"\0\0\0\0\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
                      b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n\r\n",
@@ -174,7 +184,7 @@ class Endpoints(unittest.TestCase):
     def test_many_at_once(self) -> None:
         self.daemon.append(sequences=3, times=4)
         paths = ["/metrics", "/api/info", "/api/sequences", "/api/stats", "/healthz"] * 20
-        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
             answers = list(pool.map(lambda path: self.daemon.get(path)[0], paths))
         self.assertEqual(set(answers), {200})
         self.assertEqual(self.metrics()["truekv_connections"], 1)  # the inlet's do not count
