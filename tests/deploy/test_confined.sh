@@ -28,7 +28,7 @@ until "$truekv" -s "$folder/s" ping >/dev/null 2>&1; do
     sleep 0.1
 done
 grep -q '^Seccomp:[[:space:]]*2$' "/proc/$daemon/status"
-"$truekv" -s "$folder/s" bench --items 8 --clients 4 --seconds 0.5 >"$folder/bench"
+"$truekv" -s "$folder/s" bench --items 8 --clients 4 --seconds 0.5 >"$folder/bench" 2>&1
 "$truekv" -s "$folder/s" selftest >/dev/null
 "$truekv" -s "$folder/s" create --seq 1 >/dev/null
 "$truekv" -s "$folder/s" append --seqs 1 --tokens 3 --random 1 >/dev/null
