@@ -73,8 +73,14 @@ class Browser:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
+        """Asked to end, it takes its children along."""
+        self.session = None
+        try:
+            self.call("Browser.close")
+            self.process.wait(PATIENCE_S)
+        except (BrowserError, OSError, subprocess.TimeoutExpired):
+            self.process.kill()
+            self.process.wait()
         os.close(self.commands)
         os.close(self.answers)
         self.folder.cleanup()

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.daemon.wire import Connection, request, result_of
-from browser import Browser, find
+from browser import PATIENCE_S, Browser, find
 from fixture import ROOT, TOKEN_BYTES, Daemon
 
 HOSTILE = "<img src=x onerror=alert(1)> & a 'label'"
@@ -225,6 +227,15 @@ class Dashboard(unittest.TestCase):
         self.assertFalse(self.visible("#alarm"))
         self.wait_text("#healthy", "✓ healthy")
 
+    def test_a_silent_daemon_is_said(self) -> None:
+        daemon = self.open()
+        daemon.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(daemon.process.send_signal, signal.SIGCONT)
+        self.wait_text("#alarm", "The daemon does not answer, since .*: nothing came within 5 s.*")
+        daemon.process.send_signal(signal.SIGCONT)
+        self.wait_live()
+        self.assertFalse(self.visible("#alarm"))
+
     # --- verification ---
 
     def plant(self, daemon: Daemon) -> None:
@@ -244,6 +255,7 @@ class Dashboard(unittest.TestCase):
 
     def test_verify_now_of_right_caches(self) -> None:
         daemon = self.open()
+        self.assertEqual(self.text("#checks dd span"), "nothing checked")
         self.wait_text("#verify", "Verify now")
         self.browser.wait("document.querySelector('#verify').checkVisibility()")
         self.browser.click("#verify")
@@ -274,6 +286,8 @@ class Dashboard(unittest.TestCase):
                          [f"position {i + 1}: {n} bytes" for i, n in enumerate(strip)])  # fmt: skip
         self.assertIn("debug.inject had armed on purpose", self.text("#report"))
         self.assertIn("Do not serve from sequence 2:", self.text("#report"))
+        self.wait_text("#checks dd span", "[12] items? differs?")
+        self.check_saved(report)
 
     def check_plane(self, plane: str, report: Any) -> None:
         """Layers down, heads across: all is in layer 1, head 1, and as much as the daemon says."""
@@ -284,6 +298,18 @@ class Dashboard(unittest.TestCase):
         title = f"layer 1, {plane.upper()}, head 1: {heads[0][1]} bytes"
         self.assertEqual(self.cells(plane.upper()),
                          [["h0", ""], ["h0", ""], ["h0", ""], ["h4", title]])  # fmt: skip
+
+    def check_saved(self, report: dict[str, Any]) -> None:
+        """The file that the page saves is the report, but for how long it took."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=folder)
+            self.browser.click("#save")
+            deadline = time.monotonic() + PATIENCE_S
+            while not (found := list(Path(folder).glob("truekv-verify-*.json"))):
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.05)
+            saved = json.loads(found[0].read_text())
+        self.assertEqual(saved | {"duration_us": 0}, report | {"duration_us": 0})
 
     def test_the_newest_batches_alone(self) -> None:
         daemon = self.open()
