@@ -144,15 +144,17 @@ class Dashboard(unittest.TestCase):
 
     def test_nothing_is_asked_while_paused(self) -> None:
         self.open()
-        asked = ("performance.getEntriesByType('resource')"
-                 ".filter((e) => e.name.endsWith('/api/stats')).length")  # fmt: skip
-        self.browser.click("#pause")
+        self.browser.run(
+            "void (window.begun = 0, window.fetch = ((ask) => (path, ...rest) => {"
+            " begun += path === '/api/stats'; return ask(path, ...rest); })(window.fetch))"
+        )
+        self.browser.wait("begun > 0")
+        before = self.browser.run("document.querySelector('#pause').click(), begun")
         self.wait_text("#live", ".*paused")
-        before = self.browser.run(f"new Promise((done) => setTimeout(() => done({asked}), 500))")
         time.sleep(2.5)
-        self.assertEqual(self.browser.run(asked), before)
+        self.assertEqual(self.browser.run("begun"), before)
         self.browser.click("#pause")
-        self.browser.wait(f"{asked} > {before}")
+        self.browser.wait(f"begun > {before}")
         self.wait_live()
 
     # --- sequences ---
@@ -238,11 +240,11 @@ class Dashboard(unittest.TestCase):
 
     # --- verification ---
 
-    def plant(self, daemon: Daemon) -> None:
+    def plant(self, daemon: Daemon, fault: str = "off_by_one") -> None:
         """Layer 1's head 1 goes wrong in the second of two appends."""
         seqs = [daemon.client.call("seq.create")["seq"] for _ in range(2)]
         append(daemon.client, seqs)
-        daemon.client.call("debug.inject", fault="off_by_one", layer=1, kv_head=1, last_item=True)
+        daemon.client.call("debug.inject", fault=fault, layer=1, kv_head=1, last_item=True)
         append(daemon.client, seqs)
 
     def cells(self, plane: str) -> list[list[str]]:
@@ -298,6 +300,18 @@ class Dashboard(unittest.TestCase):
         title = f"layer 1, {plane.upper()}, head 1: {heads[0][1]} bytes"
         self.assertEqual(self.cells(plane.upper()),
                          [["h0", ""], ["h0", ""], ["h0", ""], ["h4", title]])  # fmt: skip
+
+    def test_a_flipped_bit_is_of_k_alone(self) -> None:
+        daemon = self.open()
+        self.plant(daemon, "bit_flip")
+        self.browser.wait("document.querySelector('#verify').checkVisibility()")
+        self.browser.click("#verify")
+        self.wait_text("#verdict", "FOUND: 1 of 4 items .*: live caches were damaged\\..*")
+        self.wait_text("#report h4", "Batch 2: in the live cache, sequence 2's K rows of layer 1 "
+                       "have 1 bit flipped \\(bit_flip\\).")  # fmt: skip
+        self.assertEqual(self.cells("K")[3], ["h4", "layer 1, K, head 1: 1 byte"])
+        self.assertEqual([level for level, _ in self.cells("K")], ["h0", "h0", "h0", "h4"])
+        self.assertEqual((self.cells("V"), self.cells("strip")), ([], []))
 
     def check_saved(self, report: dict[str, Any]) -> None:
         """The file that the page saves is the report, but for how long it took."""
