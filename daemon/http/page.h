@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-extern const char tkv_page[];
+extern const unsigned char tkv_page[];
 extern const size_t tkv_page_bytes;
 
 #endif
