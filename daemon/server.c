@@ -346,7 +346,7 @@ enum tkv_status tkv_server_open(struct tkv_server **out, const struct tkv_config
     struct tkv_server *server = calloc(1, sizeof *server);
     if (server == NULL || uv_loop_init(&server->loop) != 0) goto fail_device;
     server->config = config;
-    server->telemetry.started_us = tkv_now_us();
+    tkv_telemetry_start(&server->telemetry);
     st = init_handles(server);
     if (st != TKV_OK) goto fail_loop;
     st = tkv_core_open(&server->core, config, dev, wake, server);

@@ -3,9 +3,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+
+void tkv_telemetry_start(struct tkv_telemetry *t)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    t->started_us = tkv_now_us();
+    t->started_unix = (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
 
 void tkv_telemetry_tick(struct tkv_telemetry *t)
 {

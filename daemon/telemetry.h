@@ -17,8 +17,12 @@ struct tkv_telemetry {
     struct tkv_window appends; /* of the latency of seq.append, ticks of a second */
     struct tkv_window batches; /* of the items in a batch */
     uint64_t started_us;       /* as tkv_now_us() */
+    double started_unix;       /* the same, in Unix time */
     enum tkv_backend backend;
 };
+
+/* Zeroed before. */
+void tkv_telemetry_start(struct tkv_telemetry *t);
 
 /* Loop thread, once a second. */
 void tkv_telemetry_tick(struct tkv_telemetry *t);

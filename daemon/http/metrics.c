@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <time.h>
 
 enum {
     /* Buckets of what is told are powers of two: 2^10 ns (1 us) to 2^35 ns (34 s). */
@@ -99,10 +98,7 @@ static void put_plain(struct tkv_buffer *out, const struct tkv_stats *s)
     X("truekv_device_bytes", "gauge", "state", "free", memory_states_free, "")                   \
     X("truekv_queue_requests", "gauge", "queue", "gathering", queue_gathering,                   \
       "Appends that wait for a batch, requests that wait for an earlier one on their sequence.") \
-    X("truekv_queue_requests", "gauge", "queue", "waiting", queue_waiting, "")                   \
-    X("truekv_divergent_items_total", "counter", "by", "verify", verify_divergent_items,         \
-      "Items found divergent, by who found them.")                                               \
-    X("truekv_divergent_items_total", "counter", "by", "shadow", shadow_divergent_items, "")
+    X("truekv_queue_requests", "gauge", "queue", "waiting", queue_waiting, "")
 
 static void put_labelled(struct tkv_buffer *out, const struct tkv_stats *s)
 {
@@ -112,6 +108,18 @@ static void put_labelled(struct tkv_buffer *out, const struct tkv_stats *s)
                       tkv_stat_get(&s->member));
     LABELLED(X)
 #undef X
+}
+
+/* Those that shadow mode finds are among those of all verifications. */
+static void put_divergent(struct tkv_buffer *out, const struct tkv_stats *s)
+{
+    const char *name = "truekv_divergent_items_total";
+    uint64_t shadow = tkv_stat_get(&s->shadow_divergent_items);
+    uint64_t all = tkv_stat_get(&s->verify_divergent_items);
+    head(out, name, "counter", "Items found divergent, by who found them.");
+    tkv_buffer_printf(out, "%s{by=\"verify\"} %" PRIu64 "\n", name,
+                      all > shadow ? all - shadow : 0);
+    tkv_buffer_printf(out, "%s{by=\"shadow\"} %" PRIu64 "\n", name, shadow);
 }
 
 /* Reasons that never came up are left out, but for "ok": 400 lines of zeros would tell nothing. */
@@ -235,7 +243,7 @@ static void put_process(struct tkv_buffer *out, const struct tkv_server *server)
     struct rlimit limit = {0};
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     put_one(out, "truekv_start_time_seconds", "gauge", "When the daemon started, Unix time.",
-            (double)time(NULL) - tkv_telemetry_uptime_s(&server->telemetry));
+            server->telemetry.started_unix);
     put_one(out, "truekv_resident_memory_bytes", "gauge", "Memory of the process that is in RAM.",
             (double)tkv_telemetry_rss_bytes());
     put_one(out, "truekv_cpu_seconds_total", "counter", "Processor time used.", cpu_seconds());
@@ -266,6 +274,7 @@ void tkv_metrics_write(struct tkv_buffer *out, const struct tkv_server *server)
     put_process(out, server);
     put_plain(out, t->stats);
     put_labelled(out, t->stats);
+    put_divergent(out, t->stats);
     put_requests(out, &t->tally);
     put_closed(out, &t->tally);
     put_items(out, &t->stats->batch_size);
