@@ -107,7 +107,8 @@ static const char usage[] =
     "It logs to stderr, and exits with 0 after SIGTERM or SIGINT, with 2 for a bad\n"
     "command line or configuration, with 1 otherwise.\n"
     "\n"
-    "Settings of the file and their defaults (config/truekvd.conf explains them):\n";
+    "Settings of the file and their defaults (config/truekvd.conf explains them); those\n"
+    "that are live take effect with SIGHUP:\n";
 
 static void print_settings(const struct tkv_setting *table, const char *indent, int defaults)
 {
@@ -117,7 +118,8 @@ static void print_settings(const struct tkv_setting *table, const char *indent, 
             tkv_setting_format(s, s->fallback, value, sizeof value);
         else
             snprintf(value, sizeof value, "%s", s->words != NULL ? s->words : "");
-        printf("%s%-28s %s\n%s    %s\n", indent, s->key, value, indent, s->meaning);
+        printf("%s%-28s %s%s\n%s    %s\n", indent, s->key, value, s->live ? " (live)" : "", indent,
+               s->meaning);
     }
 }
 
