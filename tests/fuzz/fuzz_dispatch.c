@@ -5,34 +5,17 @@
  * the connection once its client has ended, and serves the next one, who frees what is left: then
  * all accounts are at zero, and verification finds nothing. */
 #include <cjson/cJSON.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/buffer.h"
 #include "base/log.h"
-#include "clients/c/envelope.h"
-#include "daemon/connection.h"
 #include "daemon/server.h"
-#include "proto/gate.h"
 #include "tests/fuzz/target.h"
+#include "tests/support/peer.h"
 
-enum { TURNS_MAX = 100000, READ_BYTES = 1 << 16 };
+enum { TURNS_MAX = 100000 };
 
 static struct tkv_config config;
 static struct tkv_server *server;
-
-/* The other end of a connection. */
-struct peer {
-    int fd;
-    bool ended;
-    struct tkv_buffer in;   /* what was read and not yet taken */
-    uint64_t payload;       /* bytes of it still to come */
-    struct tkv_buffer line; /* the newest line */
-    size_t lines;
-};
 
 /* --- the daemon ------------------------------------------------------------------------------- */
 
@@ -72,115 +55,7 @@ static void restart(void)
     boot();
 }
 
-/* --- a peer ----------------------------------------------------------------------------------- */
-
-static void open_peer(struct peer *p)
-{
-    int pair[2];
-    memset(p, 0, sizeof *p);
-    MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-    MUST(fcntl(pair[0], F_SETFL, O_NONBLOCK) == 0);
-    p->fd = pair[0];
-    tkv_buffer_init(&p->in, 64 << 20);
-    tkv_buffer_init(&p->line, 64 << 20);
-    tkv_connection_adopt(server, pair[1]);
-}
-
-static void close_peer(struct peer *p)
-{
-    close(p->fd);
-    tkv_buffer_close(&p->in);
-    tkv_buffer_close(&p->line);
-}
-
-static void take_line(struct peer *p, const char *line, size_t len)
-{
-    struct tkv_gate_error err;
-    struct tkc_envelope envelope = {0};
-    MUST(tkv_gate_check(line, len, &err) == TKV_OK);
-    if (line[0] != '[') MUST(tkc_envelope_scan(line, len, &envelope));
-    p->payload = envelope.payload_bytes;
-    p->lines++;
-    tkv_buffer_clear(&p->line);
-    tkv_buffer_append(&p->line, line, len);
-    tkv_buffer_append(&p->line, "", 1);
-}
-
-/* Takes lines and payloads, as far as they are whole. */
-static void take(struct peer *p)
-{
-    for (;;) {
-        size_t skip = p->payload < p->in.len ? (size_t)p->payload : p->in.len;
-        tkv_buffer_consume(&p->in, skip);
-        p->payload -= skip;
-        char *end = p->payload == 0 && p->in.len > 0 ? memchr(p->in.data, '\n', p->in.len) : NULL;
-        if (end == NULL) return;
-        size_t len = (size_t)(end - (char *)p->in.data);
-        take_line(p, (const char *)p->in.data, len);
-        tkv_buffer_consume(&p->in, len + 1);
-    }
-}
-
-static void receive(struct peer *p)
-{
-    while (!p->ended) {
-        char *to = tkv_buffer_reserve(&p->in, READ_BYTES);
-        MUST(to != NULL);
-        ssize_t n = recv(p->fd, to, READ_BYTES, 0);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-        p->ended = n <= 0;
-        if (n <= 0) return;
-        p->in.len += (size_t)n;
-        take(p);
-    }
-}
-
-/* A turn of the daemon. It is waited for where `wait`, and something must come. */
-static void turn(struct peer *p, bool wait)
-{
-    uv_run(&server->loop, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
-    receive(p);
-}
-
-static void send_all(struct peer *p, const uint8_t *data, size_t size, size_t piece)
-{
-    for (int turns = 0; size > 0 && !p->ended; turns++) {
-        MUST(turns < TURNS_MAX);
-        ssize_t n = send(p->fd, data, size < piece ? size : piece, MSG_NOSIGNAL);
-        if (n < 0 && errno != EAGAIN) return; /* it has been closed */
-        if (n > 0) {
-            data += n;
-            size -= (size_t)n;
-        }
-        turn(p, n < 0);
-    }
-}
-
-/* Whatever it asked is answered, and then it is closed. */
-static void end(struct peer *p)
-{
-    shutdown(p->fd, SHUT_WR);
-    for (int turns = 0; !p->ended; turns++) {
-        MUST(turns < TURNS_MAX);
-        turn(p, true);
-    }
-    MUST(p->payload == 0 && p->in.len == 0);
-}
-
 /* --- who comes next --------------------------------------------------------------------------- */
-
-static cJSON *call(struct peer *p, const char *request)
-{
-    size_t before = p->lines;
-    send_all(p, (const uint8_t *)request, strlen(request), SIZE_MAX);
-    for (int turns = 0; p->lines == before; turns++) {
-        MUST(turns < TURNS_MAX && !p->ended);
-        turn(p, true);
-    }
-    cJSON *answer = cJSON_Parse((const char *)p->line.data);
-    MUST(answer != NULL);
-    return answer;
-}
 
 static void free_one(struct peer *p, double seq)
 {
@@ -189,14 +64,14 @@ static void free_one(struct peer *p, double seq)
                    "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"seq.free\",\"params\":"
                    "{\"seqs\":[%.0f]}}\n",
                    seq);
-    cJSON_Delete(call(p, request));
+    cJSON_Delete(peer_call(p, request));
 }
 
 static void free_all(struct peer *p)
 {
     int left;
     do {
-        cJSON *answer = call(p, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"seq.list\"}\n");
+        cJSON *answer = peer_call(p, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"seq.list\"}\n");
         const cJSON *seqs = cJSON_GetObjectItem(cJSON_GetObjectItem(answer, "result"), "seqs");
         MUST(cJSON_IsArray(seqs));
         left = cJSON_GetArraySize(seqs);
@@ -211,7 +86,7 @@ static void free_all(struct peer *p)
 
 static void expect_ok(struct peer *p, const char *request)
 {
-    cJSON *answer = call(p, request);
+    cJSON *answer = peer_call(p, request);
     MUST(cJSON_IsTrue(cJSON_GetObjectItem(cJSON_GetObjectItem(answer, "result"), "ok")));
     cJSON_Delete(answer);
 }
@@ -234,12 +109,12 @@ static void expect_nothing_left(void)
 static void clean_up(void)
 {
     struct peer next;
-    open_peer(&next);
+    peer_open(&next, server);
     expect_ok(&next, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"debug.verify\"}\n");
     expect_ok(&next, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"debug.scrub\"}\n");
     free_all(&next);
-    end(&next);
-    close_peer(&next);
+    peer_end(&next);
+    peer_close(&next);
     expect_nothing_left();
 }
 
@@ -248,10 +123,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct peer p;
     if (size == 0) return 0;
     if (server == NULL) boot();
-    open_peer(&p);
-    send_all(&p, data + 1, size - 1, data[0] == 0 ? SIZE_MAX : data[0]);
-    end(&p);
-    close_peer(&p);
+    peer_open(&p, server);
+    peer_send(&p, data + 1, size - 1, data[0] == 0 ? SIZE_MAX : data[0]);
+    peer_end(&p);
+    peer_close(&p);
     if (server->phase == TKV_PHASE_SERVING)
         clean_up();
     else
