@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/engine.h"
 #include "daemon/server.h"
 #include "tests/e2e/wire.h"
@@ -174,6 +175,33 @@ START_TEST(hanging_device)
 }
 END_TEST
 
+/* Goal: health turns bad while the daemon still waits for a device that makes no progress: before
+ * it gives up, so that traffic can be taken away; the watchdog is not fed then either. Method: the
+ * engine is made to say that it has been busy for 0.6 of limits.device_ms. */
+START_TEST(health_turns_bad_first)
+{
+    int code = -1;
+    config.limits_device_ms = 60000;
+    start(&code);
+    ck_assert_ptr_null(tkv_health_stalled(&server->health));
+    ck_assert_ptr_null(tkv_health_unready(&server->health));
+    atomic_store(&busy_since_ns, tkv_now_ns() - UINT64_C(36) * 1000000000);
+    ck_assert_str_eq(tkv_health_stalled(&server->health), "the device makes no progress");
+    ck_assert_ptr_nonnull(tkv_health_unready(&server->health));
+    wire_ok(&w, "server.ping", NULL); /* it has not given up */
+    atomic_store(&busy_since_ns, 0);
+    ck_assert_ptr_null(tkv_health_stalled(&server->health));
+    config.limits_device_ms = 100;
+    atomic_store(&holds_back, true);
+    atomic_store(&busy_since_ns, 1);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(code, 1);
+    ck_assert_str_eq(tkv_health_stalled(&server->health),
+                     "the device is lost; the daemon is going down");
+    take_apart();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("device_loss");
@@ -181,6 +209,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, lost_device);
     tcase_add_test(tests, hanging_device);
+    tcase_add_test(tests, health_turns_bad_first);
     suite_add_tcase(suite, tests);
     return tkv_check_main(suite);
 }

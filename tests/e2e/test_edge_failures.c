@@ -55,10 +55,11 @@ static void session(struct peer *p)
             "seq.append",
             "{\"seqs\":[1],\"data\":{\"base64\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"}}")
             REQUEST("seq.append", "{\"seqs\":[1],\"tokens\":1,\"layers\":[0,1],\"data\":{"
-                                  "\"values\":[1,2,3,4,5,6,7,8]}}") REQUEST(
-                "seq.truncate", "{\"seq\":1,\"len\":1}") REQUEST("seq.read", "{\"seq\":1}")
-                REQUEST("seq.read", "{\"seq\":1,\"encoding\":\"base64\"}") REQUEST("seq.list", "{}")
-                    REQUEST("seq.info", "{\"seq\":77}") REQUEST(
+                                  "\"values\":[1,2,3,4,5,6,7,8]}}") REQUEST("seq.truncate",
+                                                                            "{\"seq\":1,\"len\":1}")
+                REQUEST("seq.read", "{\"seq\":1}") REQUEST("seq.read",
+                                                           "{\"seq\":1,\"encoding\":\"base64\"}")
+                    REQUEST("seq.list", "{}") REQUEST("seq.info", "{\"seq\":77}") REQUEST(
                         "server.stats",
                         "{}") "[{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"server.info\"},{"
                               "\"jsonrpc\":\"2.0\",\"id\":2,"

@@ -1,0 +1,220 @@
+/* Too many clients, and logs that nobody takes: service goes on. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/e2e/wire.h"
+#include "tests/support/check_main.h"
+
+#define MODELS "models = ( " FX_TINY " );\n"
+
+enum {
+    FILES = 300,  /* descriptors of the daemon in a storm, ... */
+    SPARE = 128,  /* ... of which so many are not for clients */
+    STORM = 500,  /* clients that come */
+    IDLE = 10000, /* clients that stay and say nothing */
+    IDLE_BYTES_MAX = 16 << 10
+};
+
+static struct daemon d;
+static struct wire w;
+
+static void start(const char *config, void (*in_child)(const struct daemon *d))
+{
+    daemon_init(&d, config);
+    d.in_child = in_child;
+    daemon_spawn(&d, NULL);
+    daemon_wait_ready(&d);
+    wire_open(&w, &d);
+    wire_ok(&w, "seq.create", "{\"seq\":1}");
+}
+
+static void stop(void)
+{
+    wire_verify_ok(&w, false);
+    wire_close(&w);
+    daemon_stop(&d);
+    daemon_close(&d);
+}
+
+static double stat_of(const char *path)
+{
+    cJSON *stats = wire_call(&w, "server.stats", NULL);
+    double value = json_number(stats, path);
+    cJSON_Delete(stats);
+    return value;
+}
+
+static void append_one(void)
+{
+    char rows[FX_TINY_BYTES] = {1};
+    wire_sendf(&w,
+               "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"seq.append\",\"payload\":%d,\"params\":"
+               "{\"seqs\":[1]}}",
+               FX_TINY_BYTES);
+    wire_send(&w, rows, sizeof rows);
+    cJSON *answer = wire_answer(&w);
+    ck_assert_msg(json_at(answer, "result.lens") != NULL, "an append was refused");
+    cJSON_Delete(answer);
+}
+
+/* --- connections ------------------------------------------------------------------------------ */
+
+static void few_files(const struct daemon *daemon)
+{
+    struct rlimit limit = {FILES, FILES};
+    (void)daemon;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) _exit(126);
+}
+
+/* What the daemon says to who has just come: 1 it serves, 0 it refuses in words, -1 it has closed.
+ */
+static int welcome(int fd)
+{
+    static const char ping[] = "{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"server.ping\"}\n";
+    char line[512];
+    struct timeval patience = {.tv_sec = FX_WAIT_S};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    (void)send(fd, ping, sizeof ping - 1, MSG_NOSIGNAL);
+    ssize_t n = recv(fd, line, sizeof line - 1, 0);
+    ck_assert_msg(n >= 0 || errno == ECONNRESET || errno == EPIPE, "%s", strerror(errno));
+    if (n <= 0) return -1;
+    line[n] = '\0';
+    if (strstr(line, "\"id\":7") != NULL) return 1;
+    ck_assert_msg(strstr(line, "\"overloaded\"") != NULL, "%s", line);
+    return 0;
+}
+
+/* Goal: when more come than there are descriptors for, they hear why, those who are there do not
+ * notice, and when some have gone others are served. */
+START_TEST(storms_are_weathered)
+{
+    static int fds[STORM];
+    int served = 0, told = 0;
+    start(MODELS, few_files);
+    for (int i = 0; i < STORM; i++) {
+        fds[i] = wire_connect(d.socket);
+        int heard = fds[i] >= 0 ? welcome(fds[i]) : -1;
+        served += heard == 1;
+        told += heard == 0;
+        if (heard != 1 && fds[i] >= 0) {
+            close(fds[i]);
+            fds[i] = -1;
+        }
+        if (i % 50 == 0) append_one();
+    }
+    ck_assert_int_eq(served, FILES - SPARE - 1); /* w is one, too */
+    ck_assert_int_gt(told, 0);
+    ck_assert(stat_of("result.connections.refused") >= told);
+    for (int i = 0; i < STORM; i++) {
+        if (fds[i] >= 0) close(fds[i]);
+    }
+    while (stat_of("result.connections.open") > 1)
+        usleep(10000);
+    int fd = wire_connect(d.socket);
+    ck_assert_int_eq(welcome(fd), 1);
+    close(fd);
+    stop();
+}
+END_TEST
+
+static size_t resident_bytes(void)
+{
+    return (size_t)stat_of("result.process.rss_bytes");
+}
+
+/* Goal: ten thousand who say nothing cost little, and others are served among them. */
+START_TEST(thousands_stay_idle)
+{
+    static int fds[IDLE];
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = limit.rlim_max;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_msg(limit.rlim_cur > IDLE + 2 * SPARE, "ulimit -Hn %d is needed", IDLE + 2 * SPARE);
+    start(MODELS "limits: { max_connections = 12000; };", NULL);
+    size_t before = resident_bytes();
+    for (int i = 0; i < IDLE; i++) {
+        fds[i] = wire_connect(d.socket);
+        ck_assert_int_ge(fds[i], 0);
+        if (i % 1000 == 0) append_one();
+    }
+    while (stat_of("result.connections.open") < IDLE + 1)
+        usleep(10000);
+    size_t each = (resident_bytes() - before) / IDLE;
+    printf("an idle connection takes %zu bytes\n", each);
+    ck_assert_uint_le(each, IDLE_BYTES_MAX);
+    append_one();
+    ck_assert_int_eq(welcome(fds[IDLE / 2]), 1);
+    for (int i = 0; i < IDLE; i++)
+        close(fds[i]);
+    while (stat_of("result.connections.open") > 1)
+        usleep(10000);
+    stop();
+}
+END_TEST
+
+/* --- logs ------------------------------------------------------------------------------------- */
+
+static void log_to(int fd)
+{
+    dup2(fd, STDERR_FILENO);
+    close(fd);
+}
+
+static void full_disk(const struct daemon *daemon)
+{
+    (void)daemon;
+    log_to(open("/dev/full", O_WRONLY));
+}
+
+static void pipe_unread(const struct daemon *daemon)
+{
+    int ends[2];
+    (void)daemon;
+    if (pipe(ends) != 0) _exit(126);
+    log_to(ends[1]); /* the other end stays open, in the daemon, and is never read */
+}
+
+static void pipe_closed(const struct daemon *daemon)
+{
+    int ends[2];
+    (void)daemon;
+    if (pipe(ends) != 0) _exit(126);
+    close(ends[0]);
+    log_to(ends[1]);
+}
+
+/* Goal: a full disk, a pipe that nobody reads, or one that is closed: logs are lost, nothing else.
+ * Method: every connection is logged; more of them than a pipe holds. */
+START_TEST(logs_may_be_lost)
+{
+    static void (*const places[])(const struct daemon *) = {full_disk, pipe_unread, pipe_closed};
+    start(MODELS "log: { level = \"debug\"; };", places[_i]);
+    for (int i = 0; i < 1000; i++) {
+        int fd = wire_connect(d.socket);
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(welcome(fd), 1);
+        close(fd);
+    }
+    append_one();
+    stop();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("storms");
+    TCase *tc = tcase_create("storms");
+    tcase_set_timeout(tc, 120);
+    tcase_add_test(tc, storms_are_weathered);
+    tcase_add_test(tc, thousands_stay_idle);
+    tcase_add_loop_test(tc, logs_may_be_lost, 0, 3);
+    suite_add_tcase(s, tc);
+    return tkv_check_main(s);
+}
