@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "clients/c/envelope.h"
 #include "daemon/connection.h"
 #include "proto/gate.h"
 #include "tests/fuzz/target.h"
@@ -47,10 +46,12 @@ void peer_close(struct peer *p)
 static void take_line(struct peer *p, const char *line, size_t len)
 {
     struct tkv_gate_error err;
-    struct tkc_envelope envelope = {0};
     MUST(tkv_gate_check(line, len, &err) == TKV_OK);
-    if (line[0] != '[') MUST(tkc_envelope_scan(line, len, &envelope));
-    p->payload = envelope.payload_bytes;
+    cJSON *answer = cJSON_ParseWithLength(line, len);
+    const cJSON *payload = cJSON_GetObjectItemCaseSensitive(answer, "payload");
+    MUST(answer != NULL && (payload == NULL || cJSON_IsNumber(payload)));
+    p->payload = payload != NULL ? (uint64_t)payload->valuedouble : 0;
+    cJSON_Delete(answer);
     p->lines++;
     tkv_buffer_clear(&p->line);
     tkv_buffer_append(&p->line, line, len);
