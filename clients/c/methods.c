@@ -322,3 +322,26 @@ enum truekv_status truekv_debug_inject(struct truekv *kv, const char *fault,
     if (how->together) tkc_json_put_true(&j, "together");
     return call(kv, &j);
 }
+
+enum truekv_status truekv_admin_reload(struct truekv *kv)
+{
+    struct tkc_json j;
+    enum truekv_status st = begin(kv, &j, "admin.reload");
+    return st == TRUEKV_OK ? call(kv, &j) : st;
+}
+
+enum truekv_status truekv_admin_drain(struct truekv *kv)
+{
+    struct tkc_json j;
+    enum truekv_status st = begin(kv, &j, "admin.drain");
+    return st == TRUEKV_OK ? call(kv, &j) : st;
+}
+
+enum truekv_status truekv_admin_log_level(struct truekv *kv, const char *level)
+{
+    struct tkc_json j;
+    enum truekv_status st = begin(kv, &j, "admin.log_level");
+    if (st != TRUEKV_OK) return st;
+    tkc_json_put_string(&j, "level", level);
+    return call(kv, &j);
+}

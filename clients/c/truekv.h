@@ -320,6 +320,13 @@ struct truekv_inject {
 enum truekv_status truekv_debug_inject(struct truekv *kv, const char *fault,
                                        const struct truekv_inject *how);
 
+/* What an operator may do to a daemon; who may is its configuration's. What a reload has changed,
+ * and the level before, are in truekv_last_answer(). level: "error", "warning", "info" or "debug".
+ */
+enum truekv_status truekv_admin_reload(struct truekv *kv);
+enum truekv_status truekv_admin_drain(struct truekv *kv);
+enum truekv_status truekv_admin_log_level(struct truekv *kv, const char *level);
+
 #ifdef __cplusplus
 }
 #endif

@@ -86,6 +86,11 @@ static inline const struct option_value *app_option(const struct app *app, enum 
 enum exit_code cmd_ping(struct app *app);
 enum exit_code cmd_info(struct app *app);
 enum exit_code cmd_stats(struct app *app);
+enum exit_code cmd_watch(struct app *app, double seconds); /* stats --watch */
+enum exit_code cmd_top(struct app *app);
+enum exit_code cmd_reload(struct app *app);
+enum exit_code cmd_drain(struct app *app);
+enum exit_code cmd_log_level(struct app *app);
 enum exit_code cmd_create(struct app *app);
 enum exit_code cmd_append(struct app *app);
 enum exit_code cmd_read(struct app *app);

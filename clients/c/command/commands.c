@@ -8,7 +8,21 @@ const struct command commands[] = {
     {"ping", "", "ask whether the daemon answers and is healthy", NULL, cmd_ping, 0, 0, 0, QUICK},
     {"info", "", "show version, backend, devices, models and limits", NULL, cmd_info, 0, 0, 0,
      QUICK},
-    {"stats", "", "show the daemon's counters and gauges", NULL, cmd_stats, 0, 0, 0, QUICK},
+    {"stats", "", "show the daemon's counters and gauges",
+     "With --watch a line of rates for each --interval, until it is interrupted; with --json as "
+     "well, an object for each. It waits for a daemon that goes away.",
+     cmd_stats, OPTION(WATCH) | OPTION(INTERVAL), 0, 0, QUICK},
+    {"top", "", "show what the daemon does, redrawn in place",
+     "Load, latency, memory, what verification has found, and the busiest sequences. q ends it. "
+     "Where the output is no terminal, frames follow one another.",
+     cmd_top, OPTION(INTERVAL), 0, 0, QUICK},
+    {"reload", "", "read the daemon's configuration file again",
+     "Says what has changed, and what waits for a restart. A file with a mistake changes nothing.",
+     cmd_reload, 0, 0, 0, QUICK},
+    {"drain", "", "let the daemon finish what it has accepted, and end", NULL, cmd_drain, 0, 0, 0,
+     QUICK},
+    {"log-level", "LEVEL", "change what the daemon logs: error, warning, info or debug",
+     "Until the next reload or restart.", cmd_log_level, 0, 1, 1, QUICK},
     {"create", "[SEQ]", "create a sequence",
      "Without SEQ the daemon chooses its number. A fresh cache reads as zeros.", cmd_create,
      OPTION(SEQ) | OPTION(MODEL) | OPTION(CAPACITY) | OPTION(LABEL) | OPTION(TTL_MS) |

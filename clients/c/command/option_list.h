@@ -56,6 +56,8 @@
     X(INTERVAL_MS, "interval-ms", 0, COUNT, "MS", "between two lines of progress (default 1000)") \
     X(PLOT, "plot", 0, TEXT, "FILE", "draw latencies and throughput (SVG), too")                  \
     X(VERIFY, "verify", 0, FLAG, "", "verify and scrub at the end (append does so anyway)")       \
+    X(WATCH, "watch", 0, FLAG, "", "a line again and again, until it is interrupted")             \
+    X(INTERVAL, "interval", 0, SECONDS, "S", "from one look to the next (default 1)")             \
     X(NO_VERIFY, "no-verify", 0, FLAG, "", "do not: the journal may be long")
 
 #endif
