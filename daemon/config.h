@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "daemon/access_config.h"
 #include "daemon/sequences.h"
 #include "kernels/device.h"
 
@@ -48,6 +49,10 @@ struct tkv_config {
     uint64_t scrub_bytes_per_second; /* in the background; 0: not */
     char *http_listen;               /* NULL: there is no HTTP */
     bool http_allow_verify;
+    uint32_t auth_socket_mode;
+    char *auth_socket_group; /* NULL: the process's */
+    struct tkv_users auth_uids, auth_debug_uids, auth_admin_uids;
+    bool auth_tcp_debug, auth_tcp_admin;
     enum tkv_log_level log_level;
 };
 

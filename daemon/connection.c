@@ -357,7 +357,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     if (n < 0) {
-        tkv_connection_close(conn, n == UV_ECONNRESET ? TKV_CLOSED_BY_CLIENT : TKV_CLOSED_FAILED);
+        tkv_connection_close(conn, n == UV_ECONNRESET ? conn->why : TKV_CLOSED_FAILED);
         return;
     }
     tkv_stat_add(&stats_of(conn)->network_bytes_in, (uint64_t)n);
@@ -408,7 +408,7 @@ void tkv_connection_settle(struct tkv_connection *conn)
     note_unfinished(conn);
     if (conn->state != TKV_CONNECTION_OPEN && tkv_connection_is_quiet(conn)) {
         if (conn->state == TKV_CONNECTION_ENDED)
-            tkv_connection_close(conn, TKV_CLOSED_BY_CLIENT);
+            tkv_connection_close(conn, conn->why);
         else if (conn->state == TKV_CONNECTION_LOST)
             linger(conn);
     }
@@ -440,24 +440,53 @@ static struct tkv_connection *new_connection(struct tkv_server *server, bool is_
     return conn;
 }
 
+/* It hears why, unless too many are told so already. */
+static void turn_away(struct tkv_connection *conn, enum tkv_closed why,
+                      const struct tkv_error *error)
+{
+    const struct tkv_server *server = conn->server;
+    if (server->n_connections > server->n_clients + TKV_REFUSED_MAX + TKV_INLET_MAX)
+        tkv_connection_close(conn, why);
+    else
+        lose(conn, why, error);
+}
+
 static void refuse(struct tkv_connection *conn)
 {
     struct tkv_error error;
     struct tkv_server *server = conn->server;
     tkv_stat_add(&stats_of(conn)->connections_refused, 1);
-    if (server->n_connections > server->config->limits_max_connections + TKV_REFUSED_MAX) {
-        tkv_connection_close(conn, TKV_CLOSED_REFUSED);
-        return;
-    }
     tkv_error_set(&error, TKV_EOVERLOADED, "there are %zu connections, the limit",
                   server->n_clients);
     tkv_error_number(&error, retry_after_ms, REFUSED_RETRY_MS);
-    lose(conn, TKV_CLOSED_REFUSED, &error);
+    turn_away(conn, TKV_CLOSED_REFUSED, &error);
+}
+
+/* Somebody who may not connect. */
+static void deny(struct tkv_connection *conn, const struct tkv_error *error)
+{
+    char name[TKV_ADDRESS_CHARS];
+    tkv_log(TKV_LOG_WARNING, "connection_denied", "id=%" PRIu64 " %s why=\"%s\"", conn->id,
+            tkv_access_name(conn, name, sizeof name), error->message);
+    turn_away(conn, TKV_CLOSED_UNAUTHENTICATED, error);
+}
+
+static void admit(struct tkv_connection *conn, const struct tkv_listener *listener)
+{
+    char name[TKV_ADDRESS_CHARS];
+    conn->counted = true;
+    conn->server->n_clients++;
+    tkv_stat_add(&stats_of(conn)->connections_accepted, 1);
+    tkv_stat_add(&stats_of(conn)->connections_open, 1);
+    tkv_log(TKV_LOG_DEBUG, "connection_open", "id=%" PRIu64 " listen=%s %s", conn->id,
+            listener->socket.name, tkv_access_name(conn, name, sizeof name));
+    tkv_connection_touch(conn); /* it is read from the turn on */
 }
 
 void tkv_connection_accept(struct tkv_listener *listener)
 {
     struct tkv_server *server = listener->server;
+    struct tkv_error error;
     struct tkv_connection *conn = new_connection(server, listener->socket.is_unix);
     if (conn == NULL) {
         tkv_log(TKV_LOG_ERROR, "accept_failed", "what=\"no memory\"");
@@ -473,17 +502,12 @@ void tkv_connection_accept(struct tkv_listener *listener)
         uv_tcp_nodelay(&conn->handle.tcp, 1);
         uv_tcp_keepalive(&conn->handle.tcp, 1, KEEPALIVE_S);
     }
-    if (server->n_clients >= server->config->limits_max_connections) {
+    if (tkv_access_meet(conn, listener->socket.is_unix, &error) != TKV_OK)
+        deny(conn, &error);
+    else if (server->n_clients >= server->config->limits_max_connections)
         refuse(conn);
-        return;
-    }
-    conn->counted = true;
-    server->n_clients++;
-    tkv_stat_add(&stats_of(conn)->connections_accepted, 1);
-    tkv_stat_add(&stats_of(conn)->connections_open, 1);
-    tkv_log(TKV_LOG_DEBUG, "connection_open", "id=%" PRIu64 " listen=%s", conn->id,
-            listener->socket.name);
-    tkv_connection_touch(conn); /* it is read from the turn on */
+    else
+        admit(conn, listener);
 }
 
 void tkv_connection_adopt(struct tkv_server *server, int fd)

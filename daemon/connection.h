@@ -3,6 +3,7 @@
 #ifndef TKV_DAEMON_CONNECTION_H
 #define TKV_DAEMON_CONNECTION_H
 
+#include "daemon/access.h"
 #include "daemon/server.h"
 #include "proto/frame.h"
 
@@ -45,6 +46,7 @@ struct tkv_connection {
     uint64_t id;   /* for the log */
     bool counted;  /* among the clients; a refused one, or one of our own, is not */
     bool internal; /* of the daemon's own threads */
+    struct tkv_peer peer;
     struct tkv_client client;
 
     struct tkv_frame frame;
@@ -63,7 +65,7 @@ struct tkv_connection {
     size_t queued;         /* bytes that libuv has still to write */
     bool full;             /* too much is unread: no more requests are taken */
     bool doomed;           /* it must be closed when it is settled */
-    enum tkv_closed why;   /* it is doomed, LOST or LINGERING */
+    enum tkv_closed why;   /* what ended it: the client, unless it was doomed or LOST before */
 
     uint64_t linger_until_ms;
     uint64_t active_ms;     /* when a request came or an answer went last */

@@ -44,10 +44,10 @@ static void free_chunk(struct chunk *chunk)
 }
 
 /* Why a write of ours failed. */
-static enum tkv_closed lost_by(int status)
+static enum tkv_closed lost_by(const struct tkv_connection *conn, int status)
 {
     bool gone = status == UV_EPIPE || status == UV_ECONNRESET || status == UV_ECANCELED;
-    return gone ? TKV_CLOSED_BY_CLIENT : TKV_CLOSED_FAILED;
+    return gone ? conn->why : TKV_CLOSED_FAILED;
 }
 
 static void on_written(uv_write_t *req, int status)
@@ -61,7 +61,7 @@ static void on_written(uv_write_t *req, int status)
     free_chunk(chunk);
     if (conn->state == TKV_CONNECTION_CLOSED) return;
     if (status != 0)
-        tkv_connection_close(conn, lost_by(status));
+        tkv_connection_close(conn, lost_by(conn, status));
     else
         tkv_connection_touch(conn);
 }
@@ -88,7 +88,7 @@ static void queue(struct tkv_connection *conn, size_t skip, struct tkv_staging *
     if (rc == 0) return;
     conn->queued -= chunk->bytes;
     free_chunk(chunk);
-    tkv_connection_doom(conn, lost_by(rc));
+    tkv_connection_doom(conn, lost_by(conn, rc));
 }
 
 void tkv_connection_send_block(struct tkv_connection *conn, struct tkv_staging *block, size_t bytes)
@@ -103,7 +103,7 @@ void tkv_connection_flush(struct tkv_connection *conn)
     uv_buf_t buf = {.base = (char *)conn->out.data, .len = len};
     int n = conn->queued == 0 ? uv_try_write(&conn->handle.stream, &buf, 1) : UV_EAGAIN;
     if (n < 0 && n != UV_EAGAIN) {
-        tkv_connection_close(conn, lost_by(n));
+        tkv_connection_close(conn, lost_by(conn, n));
         return;
     }
     size_t written = n > 0 ? (size_t)n : 0;

@@ -72,6 +72,17 @@ static enum tkv_status add_inherited(struct tkv_server *server)
     return TKV_OK;
 }
 
+/* One that we have opened ourselves. */
+static enum tkv_status add_own(struct tkv_server *server)
+{
+    struct tkv_listening *socket = &server->listeners[server->n_listeners].socket;
+    enum tkv_status st = tkv_access_prepare(server, socket);
+    if (st == TKV_OK) return add(server);
+    tkv_listening_remove(socket);
+    close(socket->fd);
+    return st;
+}
+
 static bool has(const struct tkv_server *server, const char *name)
 {
     for (size_t i = 0; i < server->n_listeners; i++) {
@@ -89,10 +100,10 @@ enum tkv_status tkv_listeners_open(struct tkv_server *server)
         if (has(server, address)) continue; /* systemd has opened it for us */
         struct tkv_listening *socket = &server->listeners[server->n_listeners].socket;
         st = tkv_listening_open(socket, address, why, sizeof why);
-        if (st == TKV_OK)
-            st = add(server);
-        else
+        if (st != TKV_OK)
             tkv_log(TKV_LOG_ERROR, "listen_failed", "what=\"%s\"", why);
+        else
+            st = add_own(server);
     }
     if (st != TKV_OK) tkv_listeners_close(server);
     return st;

@@ -1,0 +1,122 @@
+#include "daemon/access_config.h"
+
+#include <assert.h>
+#include <grp.h>
+#include <libconfig.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/config.h"
+
+bool tkv_users_have(const struct tkv_users *users, uint32_t uid)
+{
+    for (size_t i = 0; i < users->n; i++) {
+        if (users->uids[i] == uid) return true;
+    }
+    return false;
+}
+
+bool tkv_group_find(const char *name, uint32_t *gid)
+{
+    const struct group *found = getgrnam(name);
+    if (found != NULL) *gid = found->gr_gid;
+    return found != NULL;
+}
+
+/* --- users ------------------------------------------------------------------------------------ */
+
+static enum tkv_status take_user(const config_setting_t *at, uint32_t *uid, char *why, size_t size)
+{
+    int type = config_setting_type(at);
+    if (type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64) {
+        long long number = config_setting_get_int64(at);
+        *uid = (uint32_t)number;
+        if (number >= 0 && number < TKV_NO_UID) return TKV_OK;
+        snprintf(why, size, "%lld is no user's number; 0 to %u are", number, TKV_NO_UID - 1);
+        return TKV_EINVAL;
+    }
+    if (type != CONFIG_TYPE_STRING) {
+        snprintf(why, size, "a user must be a number, or a name in quotes");
+        return TKV_EINVAL;
+    }
+    const char *name = config_setting_get_string(at);
+    const struct passwd *found = getpwnam(name);
+    if (found == NULL) {
+        snprintf(why, size, "there is no user \"%.60s\" on this machine", name);
+        return TKV_EINVAL;
+    }
+    *uid = found->pw_uid;
+    return TKV_OK;
+}
+
+static bool is_list(const config_setting_t *at)
+{
+    int type = config_setting_type(at);
+    return type == CONFIG_TYPE_LIST || type == CONFIG_TYPE_ARRAY;
+}
+
+static enum tkv_status take_users(struct tkv_users *users, const config_setting_t **at, char *why,
+                                  size_t size)
+{
+    const config_setting_t *list = *at;
+    enum tkv_status st = TKV_OK;
+    if (!is_list(list)) {
+        snprintf(why, size, "has the wrong type; it must be a list of users: ( 1000, \"alice\" )");
+        return TKV_EINVAL;
+    }
+    unsigned n = (unsigned)config_setting_length(list);
+    if (n > TKV_USERS_MAX) {
+        snprintf(why, size, "has more than %d users; leave some out", TKV_USERS_MAX);
+        return TKV_EINVAL;
+    }
+    users->given = true;
+    for (unsigned i = 0; st == TKV_OK && i < n; i++) {
+        *at = config_setting_get_elem(list, i);
+        st = take_user(*at, &users->uids[users->n++], why, size);
+    }
+    return st;
+}
+
+static bool same_users(const struct tkv_users *a, const struct tkv_users *b)
+{
+    return a->given == b->given && a->n == b->n &&
+           memcmp(a->uids, b->uids, a->n * sizeof *a->uids) == 0;
+}
+
+/* --- all of them ------------------------------------------------------------------------------ */
+
+/* The list of users called key; NULL: it is another list. */
+static struct tkv_users *users_of(struct tkv_config *config, const char *key)
+{
+    if (strcmp(key, "auth.uids") == 0) return &config->auth_uids;
+    if (strcmp(key, "auth.debug_uids") == 0) return &config->auth_debug_uids;
+    if (strcmp(key, "auth.admin_uids") == 0) return &config->auth_admin_uids;
+    return NULL;
+}
+
+enum tkv_status tkv_access_take(struct tkv_config *config, const char *key,
+                                const struct config_setting_t **at, char *why, size_t size)
+{
+    struct tkv_users *users = users_of(config, key);
+    assert(users != NULL);
+    return take_users(users, at, why, size);
+}
+
+bool tkv_access_same(const char *key, const struct tkv_config *a, const struct tkv_config *b)
+{
+    const struct tkv_users *users = users_of((struct tkv_config *)a, key);
+    assert(users != NULL);
+    return same_users(users, users_of((struct tkv_config *)b, key));
+}
+
+enum tkv_status tkv_access_check_file(const struct tkv_config *config, const char **key, char *why,
+                                      size_t size)
+{
+    uint32_t gid;
+    const char *group = config->auth_socket_group;
+    *key = "auth.socket_group";
+    if (group == NULL || tkv_group_find(group, &gid)) return TKV_OK;
+    snprintf(why, size, "there is no group \"%.60s\" on this machine", group);
+    return TKV_EINVAL;
+}
