@@ -21,11 +21,27 @@ static enum tkv_status socket_failed(const struct tkv_listening *socket, const c
     return TKV_EINTERNAL;
 }
 
+static enum tkv_status prepare_tcp(const struct tkv_server *server,
+                                   const struct tkv_listening *socket)
+{
+    if (!server->config->auth_tcp_without_token) {
+        if (server->access.has_token) return TKV_OK;
+        tkv_log(TKV_LOG_ERROR, "listen_failed", "what=\"%s: auth.token_file is missing\"",
+                socket->name);
+        return TKV_EINTERNAL;
+    }
+    tkv_log(TKV_LOG_WARNING, "tcp_without_token",
+            "listen=%s what=\"whoever reaches it is a client (auth.tcp_without_token)\"",
+            socket->name);
+    return TKV_OK;
+}
+
 enum tkv_status tkv_access_prepare(const struct tkv_server *server,
                                    const struct tkv_listening *socket)
 {
     const struct tkv_config *config = server->config;
     uint32_t gid;
+    if (!socket->is_unix) return prepare_tcp(server, socket);
     if (!socket->owns_file) return TKV_OK; /* systemd has made it as its unit says */
     if (config->auth_socket_group != NULL) {
         errno = ENOENT;
@@ -57,7 +73,8 @@ enum tkv_status tkv_access_meet(struct tkv_connection *conn, bool is_unix, struc
 {
     const struct tkv_users *users = &conn->server->config->auth_uids;
     conn->peer = (struct tkv_peer){.is_unix = is_unix, .uid = TKV_NO_UID, .gid = TKV_NO_UID};
-    if (!is_unix) return TKV_OK;
+    if (!is_unix) return tkv_access_await(conn, error);
+    conn->peer.authenticated = true;
     if (!ask_kernel(conn))
         return tkv_error_set(error, TKV_EPERM, "the system does not say who you are");
     if (!users->given || tkv_users_have(users, conn->peer.uid)) return TKV_OK;

@@ -120,3 +120,19 @@ enum tkv_status tkv_access_check_file(const struct tkv_config *config, const cha
     snprintf(why, size, "there is no group \"%.60s\" on this machine", group);
     return TKV_EINVAL;
 }
+
+enum tkv_status tkv_access_check_listen(const struct tkv_config *config, char *message, size_t size)
+{
+    if (config->auth_token_file != NULL || config->auth_tcp_without_token) return TKV_OK;
+    for (size_t i = 0; i < config->n_listen; i++) {
+        if (strncmp(config->listen[i], "tcp:", 4) != 0) continue;
+        snprintf(
+            message, size,
+            "listen: \"%.200s\" needs auth.token_file, a file with the token that clients over "
+            "TCP must send; or auth.tcp_without_token = true, where whoever reaches the "
+            "address is trusted",
+            config->listen[i]);
+        return TKV_EINVAL;
+    }
+    return TKV_OK;
+}

@@ -38,6 +38,11 @@ enum tkv_status tkv_access_take(struct tkv_config *config, const char *key,
 enum tkv_status tkv_access_check_file(const struct tkv_config *config, const char **key, char *why,
                                       size_t size);
 
+/* Whether all addresses to listen on, of the file or the command line, can be served: TCP needs a
+ * token. TKV_EINVAL: message says so. */
+enum tkv_status tkv_access_check_listen(const struct tkv_config *config, char *message,
+                                        size_t size);
+
 /* Whether the list called key is the same in both. */
 bool tkv_access_same(const char *key, const struct tkv_config *a, const struct tkv_config *b);
 

@@ -53,6 +53,9 @@ struct tkv_config {
     char *auth_socket_group; /* NULL: the process's */
     struct tkv_users auth_uids, auth_debug_uids, auth_admin_uids;
     bool auth_tcp_debug, auth_tcp_admin;
+    char *auth_token_file; /* NULL: none */
+    bool auth_tcp_without_token;
+    uint32_t auth_deadline_ms; /* a connection over TCP must have said who it is */
     enum tkv_log_level log_level;
 };
 

@@ -170,6 +170,7 @@ void tkv_connection_close(struct tkv_connection *conn, enum tkv_closed why)
     enter(conn, TKV_CONNECTION_CLOSED);
     tkv_connection_untouch(conn);
     leave_unfinished(conn);
+    tkv_access_forget(conn);
     unlink_from_server(conn);
     drop_unfinished(conn);
     tkv_dispatch_abandon(conn);
@@ -210,14 +211,20 @@ static void count_error(struct tkv_connection *conn, enum tkv_status st)
     tkv_tally_answered(&conn->server->telemetry.tally, TKV_METHOD_NONE, st, 0);
 }
 
-/* Nobody can tell where the next message begins: an error with id null, and no more is read. */
-static void lose(struct tkv_connection *conn, enum tkv_closed why, const struct tkv_error *error)
+/* An error with id null. */
+static void tell(struct tkv_connection *conn, const struct tkv_error *error)
 {
     tkv_log(TKV_LOG_DEBUG, "stream_lost", "connection=%" PRIu64 " why=\"%s\"", conn->id,
             error->message);
     tkv_answer_error(&conn->out, "null", 4, error, NULL, 0);
     tkv_buffer_puts(&conn->out, "\n");
     count_error(conn, error->status);
+}
+
+void tkv_connection_lose(struct tkv_connection *conn, enum tkv_closed why,
+                         const struct tkv_error *error)
+{
+    if (error != NULL) tell(conn, error);
     conn->why = why;
     enter(conn, TKV_CONNECTION_LOST);
     tkv_connection_touch(conn);
@@ -227,16 +234,20 @@ static void lose_too_long(struct tkv_connection *conn)
 {
     struct tkv_error error;
     uint64_t limit = conn->server->config->limits_max_header_bytes;
+    if (!conn->peer.authenticated) {
+        tkv_access_hear_too_much(conn);
+        return;
+    }
     tkv_error_set(&error, TKV_ETOOLARGE, "a line of more than %" PRIu64 " bytes", limit);
     tkv_error_number(&error, limit, limit);
-    lose(conn, TKV_CLOSED_BROKEN_STREAM, &error);
+    tkv_connection_lose(conn, TKV_CLOSED_BROKEN_STREAM, &error);
 }
 
 static void lose_memory(struct tkv_connection *conn)
 {
     struct tkv_error error;
     tkv_error_set(&error, TKV_ENOMEM, "no memory for a line");
-    lose(conn, TKV_CLOSED_NO_MEMORY, &error);
+    tkv_connection_lose(conn, TKV_CLOSED_NO_MEMORY, &error);
 }
 
 /* A line and the payload that belongs to it: a payload that nobody can use is thrown away as it
@@ -261,10 +272,15 @@ static void take_line(struct tkv_connection *conn, const char *line, size_t len)
         return;
     }
     tkv_dispatch(conn, msg, NULL);
-    if (!lost) return;
-    conn->why = TKV_CLOSED_BROKEN_STREAM;
-    enter(conn, TKV_CONNECTION_LOST);
-    tkv_connection_touch(conn);
+    if (lost) tkv_connection_lose(conn, TKV_CLOSED_BROKEN_STREAM, NULL);
+}
+
+static void hear_line(struct tkv_connection *conn, const char *line, size_t len)
+{
+    if (conn->peer.authenticated)
+        take_line(conn, line, len);
+    else
+        tkv_access_hear(conn, line, len);
 }
 
 static void take_payload(struct tkv_connection *conn)
@@ -299,7 +315,7 @@ static void pump(struct tkv_connection *conn)
     while (conn->state == TKV_CONNECTION_OPEN && !conn->doomed && !is_full(conn)) {
         switch (tkv_frame_next(&conn->frame, &line, &len)) {
         case TKV_FRAME_MORE: return;
-        case TKV_FRAME_LINE: take_line(conn, line, len); break;
+        case TKV_FRAME_LINE: hear_line(conn, line, len); break;
         case TKV_FRAME_PAYLOAD: take_payload(conn); break;
         case TKV_FRAME_TOO_LONG: lose_too_long(conn); break;
         case TKV_FRAME_FAILED: lose_memory(conn);
@@ -406,7 +422,7 @@ void tkv_connection_settle(struct tkv_connection *conn)
     }
     pump(conn); /* what had to wait, as far as it need not any longer */
     note_unfinished(conn);
-    if (conn->state != TKV_CONNECTION_OPEN && tkv_connection_is_quiet(conn)) {
+    if (conn->state != TKV_CONNECTION_OPEN && tkv_connection_is_quiet(conn) && !conn->peer.denied) {
         if (conn->state == TKV_CONNECTION_ENDED)
             tkv_connection_close(conn, conn->why);
         else if (conn->state == TKV_CONNECTION_LOST)
@@ -448,18 +464,22 @@ static void turn_away(struct tkv_connection *conn, enum tkv_closed why,
     if (server->n_connections > server->n_clients + TKV_REFUSED_MAX + TKV_INLET_MAX)
         tkv_connection_close(conn, why);
     else
-        lose(conn, why, error);
+        tkv_connection_lose(conn, why, error);
 }
 
-static void refuse(struct tkv_connection *conn)
+static void refuse(struct tkv_connection *conn, const struct tkv_error *error)
+{
+    tkv_stat_add(&stats_of(conn)->connections_refused, 1);
+    turn_away(conn, TKV_CLOSED_REFUSED, error);
+}
+
+static void refuse_many(struct tkv_connection *conn)
 {
     struct tkv_error error;
-    struct tkv_server *server = conn->server;
-    tkv_stat_add(&stats_of(conn)->connections_refused, 1);
     tkv_error_set(&error, TKV_EOVERLOADED, "there are %zu connections, the limit",
-                  server->n_clients);
+                  conn->server->n_clients);
     tkv_error_number(&error, retry_after_ms, REFUSED_RETRY_MS);
-    turn_away(conn, TKV_CLOSED_REFUSED, &error);
+    refuse(conn, &error);
 }
 
 /* Somebody who may not connect. */
@@ -502,10 +522,13 @@ void tkv_connection_accept(struct tkv_listener *listener)
         uv_tcp_nodelay(&conn->handle.tcp, 1);
         uv_tcp_keepalive(&conn->handle.tcp, 1, KEEPALIVE_S);
     }
-    if (tkv_access_meet(conn, listener->socket.is_unix, &error) != TKV_OK)
+    enum tkv_status st = tkv_access_meet(conn, listener->socket.is_unix, &error);
+    if (st == TKV_EPERM)
         deny(conn, &error);
+    else if (st != TKV_OK)
+        refuse(conn, &error);
     else if (server->n_clients >= server->config->limits_max_connections)
-        refuse(conn);
+        refuse_many(conn);
     else
         admit(conn, listener);
 }
@@ -518,6 +541,7 @@ void tkv_connection_adopt(struct tkv_server *server, int fd)
         return;
     }
     conn->internal = true;
+    conn->peer = (struct tkv_peer){.is_unix = true, .uid = geteuid(), .authenticated = true};
     if (uv_pipe_open(&conn->handle.pipe, fd) != 0) {
         close(fd);
         tkv_connection_close(conn, TKV_CLOSED_FAILED);

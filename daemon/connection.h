@@ -92,6 +92,11 @@ void tkv_connection_close(struct tkv_connection *conn, enum tkv_closed why);
 void tkv_connection_touch(struct tkv_connection *conn);
 void tkv_connection_untouch(struct tkv_connection *conn);
 
+/* Nobody listens to it any more: it hears why (NULL: not now), and what it sends is thrown away
+ * until it ends. It is OPEN. */
+void tkv_connection_lose(struct tkv_connection *conn, enum tkv_closed why,
+                         const struct tkv_error *error);
+
 /* It is closed when it is settled. The way to close it from within the core. */
 void tkv_connection_doom(struct tkv_connection *conn, enum tkv_closed why);
 

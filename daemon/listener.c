@@ -38,7 +38,13 @@ static int open_handle(struct tkv_listener *l, uv_loop_t *loop)
 /* Listens on the socket of the next free listener. */
 static enum tkv_status add(struct tkv_server *server)
 {
-    struct tkv_listener *l = &server->listeners[server->n_listeners++];
+    struct tkv_listener *l = &server->listeners[server->n_listeners];
+    if (tkv_access_prepare(server, &l->socket) != TKV_OK) {
+        tkv_listening_remove(&l->socket);
+        close(l->socket.fd);
+        return TKV_EINTERNAL;
+    }
+    server->n_listeners++;
     int rc = open_handle(l, &server->loop);
     l->handle.stream.data = l;
     l->server = server;
@@ -72,17 +78,6 @@ static enum tkv_status add_inherited(struct tkv_server *server)
     return TKV_OK;
 }
 
-/* One that we have opened ourselves. */
-static enum tkv_status add_own(struct tkv_server *server)
-{
-    struct tkv_listening *socket = &server->listeners[server->n_listeners].socket;
-    enum tkv_status st = tkv_access_prepare(server, socket);
-    if (st == TKV_OK) return add(server);
-    tkv_listening_remove(socket);
-    close(socket->fd);
-    return st;
-}
-
 static bool has(const struct tkv_server *server, const char *name)
 {
     for (size_t i = 0; i < server->n_listeners; i++) {
@@ -100,10 +95,10 @@ enum tkv_status tkv_listeners_open(struct tkv_server *server)
         if (has(server, address)) continue; /* systemd has opened it for us */
         struct tkv_listening *socket = &server->listeners[server->n_listeners].socket;
         st = tkv_listening_open(socket, address, why, sizeof why);
-        if (st != TKV_OK)
-            tkv_log(TKV_LOG_ERROR, "listen_failed", "what=\"%s\"", why);
+        if (st == TKV_OK)
+            st = add(server);
         else
-            st = add_own(server);
+            tkv_log(TKV_LOG_ERROR, "listen_failed", "what=\"%s\"", why);
     }
     if (st != TKV_OK) tkv_listeners_close(server);
     return st;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "daemon/access_token.h"
 #include "daemon/admin.h"
 #include "daemon/alarm.h"
 #include "daemon/config.h"
@@ -48,6 +49,7 @@ struct tkv_server {
     struct tkv_admin admin;
     struct tkv_health health;
     struct tkv_inlet inlet;
+    struct tkv_access access;
     enum tkv_phase phase;
 
     uv_async_t wake;        /* the core has something for us */

@@ -86,6 +86,12 @@
     LIST("auth.debug_uids", NULL, "users who may call debug.*; absent: all who connect")          \
     LIST("auth.admin_uids", NULL,                                                                 \
          "users who may call admin.*; absent: root and the daemon's own user")                    \
+    TEXT("auth.token_file", auth_token_file, START,                                               \
+         "file with the token that clients over TCP must send first; empty: none")                \
+    FLAG("auth.tcp_without_token", auth_tcp_without_token, START, false,                          \
+         "whoever reaches a TCP address is a client; for a loopback that is trusted")             \
+    COUNT("auth.deadline_ms", auth_deadline_ms, LIVE, 5000, 100, 600000,                          \
+          "how long a connection over TCP may take to send it, milliseconds")                     \
     FLAG("auth.tcp_debug", auth_tcp_debug, LIVE, false, "debug.* may be called over TCP")         \
     FLAG("auth.tcp_admin", auth_tcp_admin, LIVE, false, "admin.* may be called over TCP")         \
     WORD("log.level", log_level, LIVE, "error|warning|info|debug", 2, "what is logged")
