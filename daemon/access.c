@@ -73,10 +73,12 @@ enum tkv_status tkv_access_meet(struct tkv_connection *conn, bool is_unix, struc
 {
     const struct tkv_users *users = &conn->server->config->auth_uids;
     conn->peer = (struct tkv_peer){.is_unix = is_unix, .uid = TKV_NO_UID, .gid = TKV_NO_UID};
+    conn->client.principal = TKV_NO_UID;
     if (!is_unix) return tkv_access_await(conn, error);
     conn->peer.authenticated = true;
     if (!ask_kernel(conn))
         return tkv_error_set(error, TKV_EPERM, "the system does not say who you are");
+    conn->client.principal = conn->peer.uid;
     if (!users->given || tkv_users_have(users, conn->peer.uid)) return TKV_OK;
     return tkv_error_set(error, TKV_EPERM, "user %u may not connect (auth.uids)", conn->peer.uid);
 }

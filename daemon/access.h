@@ -1,7 +1,7 @@
 /* access.h - who may connect, and who may call what. Loop thread only.
  *
- * Over a Unix socket the kernel says who the peer is; over TCP a token does (access_token.h). What is
- * decided here holds for the life of the connection. */
+ * Over a Unix socket the kernel says who the peer is; over TCP a token does (access_token.h). What
+ * is decided here holds for the life of the connection. */
 #ifndef TKV_DAEMON_ACCESS_H
 #define TKV_DAEMON_ACCESS_H
 

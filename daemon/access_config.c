@@ -1,13 +1,14 @@
 #include "daemon/access_config.h"
 
-#include <assert.h>
 #include <grp.h>
 #include <libconfig.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/sizes.h"
 #include "daemon/config.h"
+#include "daemon/settings.h"
 
 bool tkv_users_have(const struct tkv_users *users, uint32_t uid)
 {
@@ -84,9 +85,108 @@ static bool same_users(const struct tkv_users *a, const struct tkv_users *b)
            memcmp(a->uids, b->uids, a->n * sizeof *a->uids) == 0;
 }
 
+/* --- quotas ----------------------------------------------------------------------------------- */
+
+static const char quota_members[] = "a quota has user, max_sequences and max_bytes";
+
+/* A whole number, or text such as "64M" where it may be a size. */
+static enum tkv_status take_limit(const config_setting_t *at, bool is_size, uint64_t max,
+                                  uint64_t *out, char *why, size_t size)
+{
+    int type = config_setting_type(at);
+    enum tkv_status st = TKV_EINVAL;
+    if (type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64) {
+        long long number = config_setting_get_int64(at);
+        *out = (uint64_t)number;
+        st = number >= 0 ? TKV_OK : TKV_EINVAL;
+    } else if (is_size && type == CONFIG_TYPE_STRING) {
+        st = tkv_parse_size(config_setting_get_string(at), out);
+    }
+    if (st == TKV_OK && *out <= max) return TKV_OK;
+    snprintf(why, size, "%s must be %s, %s at most; 0: no limit", config_setting_name(at),
+             is_size ? "a size such as \"40G\"" : "a whole number",
+             is_size ? "1024T" : "100000000");
+    return TKV_EINVAL;
+}
+
+static enum tkv_status take_member(struct tkv_quota *quota, const config_setting_t *at, char *why,
+                                   size_t size)
+{
+    const uint64_t sequences = 100000000;
+    const char *name = config_setting_name(at);
+    if (strcmp(name, "user") == 0) return take_user(at, &quota->uid, why, size);
+    if (strcmp(name, "max_sequences") == 0)
+        return take_limit(at, false, sequences, &quota->max_sequences, why, size);
+    if (strcmp(name, "max_bytes") == 0)
+        return take_limit(at, true, TKV_PIB, &quota->max_bytes, why, size);
+    snprintf(why, size, "there is no member \"%.40s\"; %s", name, quota_members);
+    return TKV_EINVAL;
+}
+
+static enum tkv_status take_quota(struct tkv_config *config, const config_setting_t **at, char *why,
+                                  size_t size)
+{
+    const config_setting_t *group = *at;
+    struct tkv_quota *quota = &config->auth_quotas[config->n_auth_quotas];
+    *quota = (struct tkv_quota){.uid = TKV_NO_UID};
+    if (config_setting_type(group) != CONFIG_TYPE_GROUP) {
+        snprintf(why, size, "has the wrong type; it must be a group: { user = ...; }");
+        return TKV_EINVAL;
+    }
+    for (unsigned i = 0; i < (unsigned)config_setting_length(group); i++) {
+        *at = config_setting_get_elem(group, i);
+        if (take_member(quota, *at, why, size) != TKV_OK) return TKV_EINVAL;
+    }
+    *at = group;
+    if (quota->uid == TKV_NO_UID) {
+        snprintf(why, size, "user is missing; %s", quota_members);
+        return TKV_EINVAL;
+    }
+    for (size_t i = 0; i < config->n_auth_quotas; i++) {
+        if (config->auth_quotas[i].uid != quota->uid) continue;
+        snprintf(why, size, "user %u has one before it; write one for each", quota->uid);
+        return TKV_EINVAL;
+    }
+    config->n_auth_quotas++;
+    return TKV_OK;
+}
+
+static enum tkv_status take_quotas(struct tkv_config *config, const config_setting_t **at,
+                                   char *why, size_t size)
+{
+    const config_setting_t *list = *at;
+    enum tkv_status st = TKV_OK;
+    if (config_setting_type(list) != CONFIG_TYPE_LIST) {
+        snprintf(why, size, "has the wrong type; it must be a list: ( { user = ...; } )");
+        return TKV_EINVAL;
+    }
+    unsigned n = (unsigned)config_setting_length(list);
+    if (n > TKV_QUOTAS_MAX) {
+        snprintf(why, size, "has more than %d quotas; leave some out", TKV_QUOTAS_MAX);
+        return TKV_EINVAL;
+    }
+    for (unsigned i = 0; st == TKV_OK && i < n; i++) {
+        *at = config_setting_get_elem(list, i);
+        st = take_quota(config, at, why, size);
+    }
+    return st;
+}
+
+static bool same_quotas(const struct tkv_config *a, const struct tkv_config *b)
+{
+    if (a->n_auth_quotas != b->n_auth_quotas) return false;
+    for (size_t i = 0; i < a->n_auth_quotas; i++) {
+        const struct tkv_quota *p = &a->auth_quotas[i], *q = &b->auth_quotas[i];
+        if (p->uid != q->uid || p->max_sequences != q->max_sequences ||
+            p->max_bytes != q->max_bytes)
+            return false;
+    }
+    return true;
+}
+
 /* --- all of them ------------------------------------------------------------------------------ */
 
-/* The list of users called key; NULL: it is another list. */
+/* The list of users called key; NULL: it is that of quotas. */
 static struct tkv_users *users_of(struct tkv_config *config, const char *key)
 {
     if (strcmp(key, "auth.uids") == 0) return &config->auth_uids;
@@ -99,14 +199,14 @@ enum tkv_status tkv_access_take(struct tkv_config *config, const char *key,
                                 const struct config_setting_t **at, char *why, size_t size)
 {
     struct tkv_users *users = users_of(config, key);
-    assert(users != NULL);
+    if (users == NULL) return take_quotas(config, at, why, size);
     return take_users(users, at, why, size);
 }
 
 bool tkv_access_same(const char *key, const struct tkv_config *a, const struct tkv_config *b)
 {
     const struct tkv_users *users = users_of((struct tkv_config *)a, key);
-    assert(users != NULL);
+    if (users == NULL) return same_quotas(a, b);
     return same_users(users, users_of((struct tkv_config *)b, key));
 }
 

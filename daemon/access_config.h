@@ -15,13 +15,19 @@ struct config_setting_t; /* libconfig.h */
 /* No user has this number: POSIX keeps it for "none". */
 #define TKV_NO_UID UINT32_MAX
 
-enum { TKV_USERS_MAX = 256 };
+enum { TKV_USERS_MAX = 256, TKV_QUOTAS_MAX = 256 };
 
 /* A list of users. */
 struct tkv_users {
     bool given; /* false: the list is absent, which is not the same as an empty one */
     size_t n;
     uint32_t uids[TKV_USERS_MAX];
+};
+
+/* What one user may have; 0: as much as there is. */
+struct tkv_quota {
+    uint32_t uid;
+    uint64_t max_sequences, max_bytes;
 };
 
 bool tkv_users_have(const struct tkv_users *users, uint32_t uid);

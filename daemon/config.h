@@ -55,6 +55,9 @@ struct tkv_config {
     bool auth_tcp_debug, auth_tcp_admin;
     char *auth_token_file; /* NULL: none */
     bool auth_tcp_without_token;
+    uint64_t auth_quota_sequences, auth_quota_bytes; /* of users without one of their own */
+    struct tkv_quota auth_quotas[TKV_QUOTAS_MAX];
+    size_t n_auth_quotas;
     uint32_t auth_deadline_ms; /* a connection over TCP must have said who it is */
     enum tkv_log_level log_level;
 };

@@ -92,6 +92,11 @@
          "whoever reaches a TCP address is a client; for a loopback that is trusted")             \
     COUNT("auth.deadline_ms", auth_deadline_ms, LIVE, 5000, 100, 600000,                          \
           "how long a connection over TCP may take to send it, milliseconds")                     \
+    LIST("auth.quotas", "()", "what users may have: groups of user, max_sequences, max_bytes")    \
+    COUNT("auth.quota_sequences", auth_quota_sequences, LIVE, 0, 0, 100000000,                    \
+          "sequences that any other user may have; 0: as many as there may be")                   \
+    SIZE("auth.quota_bytes", auth_quota_bytes, LIVE, 0, 0, TKV_PIB,                               \
+         "device memory that their caches may take; 0: as much as there is")                      \
     FLAG("auth.tcp_debug", auth_tcp_debug, LIVE, false, "debug.* may be called over TCP")         \
     FLAG("auth.tcp_admin", auth_tcp_admin, LIVE, false, "admin.* may be called over TCP")         \
     WORD("log.level", log_level, LIVE, "error|warning|info|debug", 2, "what is logged")

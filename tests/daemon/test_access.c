@@ -93,6 +93,20 @@ static const struct {
     {"uids = ( 0,\n\"nobody-of-that-name\" );", ":4: auth.uids:", "\"nobody-of-that-name\""},
     {"admin_uids = ( \"\" );", ":3: auth.admin_uids:", "no user \"\""},
     {"debug_uid = ();", ":3: auth.debug_uid:", "auth.debug_uids"},
+    {"quotas = { user = 1; };", ":3: auth.quotas:", "must be a list"},
+    {"quotas = (\n7 );", ":4: auth.quotas:", "must be a group"},
+    {"quotas = (\n{ max_bytes = 1; } );", ":4: auth.quotas:", "user is missing"},
+    {"quotas = (\n{ user = \"nobody-of-that-name\"; } );", ":4: auth.quotas:", "no user"},
+    {"quotas = (\n{ user = 1;\nmax_sequence = 1; } );", ":5: auth.quotas:", "\"max_sequence\""},
+    {"quotas = ( { user = 1; max_sequences = -1; } );", ":3: auth.quotas:", "a whole number"},
+    {"quotas = ( { user = 1; max_sequences = \"1\"; } );", ":3: auth.quotas:", "a whole number"},
+    {"quotas = ( { user = 1; max_sequences = 100000001; } );", ":3:", "100000000 at most"},
+    {"quotas = ( { user = 1; max_bytes = \"1025T\"; } );", ":3: auth.quotas:", "1024T at most"},
+    {"quotas = ( { user = 1; max_bytes = \"much\"; } );", ":3: auth.quotas:", "a size"},
+    {"quotas = ( { user = 1; },\n{ user = 1; } );", ":4: auth.quotas:", "user 1 has one before"},
+    {"quota_sequences = -1;", ":3: auth.quota_sequences:", "out of range"},
+    {"token_file = 7;", ":3: auth.token_file:", "text in quotes"},
+    {"deadline_ms = 1;", ":3: auth.deadline_ms:", "100 to 600000"},
     {"socket_mode = 660;", ":3: auth.socket_mode:", "octal digits in quotes"},
     {"socket_mode = \"0668\";", ":3: auth.socket_mode:", "no mode"},
     {"socket_mode = \"1777\";", ":3: auth.socket_mode:", "no mode"},
@@ -110,18 +124,41 @@ START_TEST(bad_settings)
 }
 END_TEST
 
+/* Goal: quotas are taken whole; what a group leaves out is no limit. */
+START_TEST(quotas)
+{
+    ck_assert_msg(load(&config,
+                       "quotas = ( { user = \"root\"; max_sequences = 5; },\n"
+                       "{ max_bytes = \"40G\"; user = 7; }, { user = 8; max_bytes = 9; } );"
+                       "quota_bytes = \"1M\"; quota_sequences = 3;") == TKV_OK,
+                  "%s", message);
+    ck_assert_uint_eq(config.n_auth_quotas, 3);
+    ck_assert(config.auth_quotas[0].uid == 0 && config.auth_quotas[0].max_sequences == 5);
+    ck_assert(config.auth_quotas[0].max_bytes == 0 && config.auth_quotas[1].uid == 7);
+    ck_assert_uint_eq(config.auth_quotas[1].max_bytes, UINT64_C(40) << 30);
+    ck_assert_uint_eq(config.auth_quotas[2].max_bytes, 9);
+    ck_assert_uint_eq(config.auth_quota_bytes, 1 << 20);
+    ck_assert_uint_eq(config.auth_quota_sequences, 3);
+}
+END_TEST
+
 /* Goal: lists wait for a restart, and a reload says so for each that is another; flags do not. */
 START_TEST(reloads)
 {
-    static const char *const waiting[] = {"auth.uids", "auth.debug_uids", "auth.admin_uids"};
+    static const char *const waiting[] = {"auth.uids", "auth.debug_uids", "auth.admin_uids",
+                                          "auth.quotas"};
     struct tkv_config fresh;
     struct tkv_reload report;
-    ck_assert_int_eq(load(&config, "uids = ( 1 ); debug_uids = (); tcp_debug = false;"), TKV_OK);
+    ck_assert_int_eq(load(&config, "uids = ( 1 ); debug_uids = (); tcp_debug = false;"
+                                   "quotas = ( { user = 1; } );"),
+                     TKV_OK);
     tkv_config_init(&fresh);
-    ck_assert_int_eq(load(&fresh, "uids = ( 2 ); admin_uids = (); tcp_debug = true;"), TKV_OK);
+    ck_assert_int_eq(load(&fresh, "uids = ( 2 ); admin_uids = (); tcp_debug = true;"
+                                  "quotas = ( { user = 1; max_bytes = 1; } );"),
+                     TKV_OK);
     tkv_config_reload(&config, &fresh, &report);
-    ck_assert_uint_eq(report.n_waiting, 3);
-    for (size_t i = 0; i < 3; i++)
+    ck_assert_uint_eq(report.n_waiting, 4);
+    for (size_t i = 0; i < 4; i++)
         ck_assert_str_eq(report.waiting[i], waiting[i]);
     ck_assert_uint_eq(report.n_changed, 1);
     ck_assert(config.auth_tcp_debug && tkv_users_have(&config.auth_uids, 1));
@@ -140,6 +177,7 @@ int main(void)
     tcase_add_test(tests, absent_users);
     tcase_add_loop_test(tests, long_lists, 0, 2);
     tcase_add_loop_test(tests, bad_settings, 0, (int)(sizeof bad / sizeof bad[0]));
+    tcase_add_test(tests, quotas);
     tcase_add_test(tests, reloads);
     suite_add_tcase(suite, tests);
     return tkv_check_main(suite);
