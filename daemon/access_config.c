@@ -210,15 +210,28 @@ bool tkv_access_same(const char *key, const struct tkv_config *a, const struct t
     return same_users(users, users_of((struct tkv_config *)b, key));
 }
 
+static enum tkv_status check_tls(const struct tkv_config *config, const char **key, char *why,
+                                 size_t size)
+{
+    bool certificate = config->auth_tls_certificate != NULL, has_key = config->auth_tls_key != NULL;
+    if (certificate == has_key && (certificate || config->auth_tls_client_ca == NULL))
+        return TKV_OK;
+    *key = certificate ? "auth.tls_certificate" : has_key ? "auth.tls_key" : "auth.tls_client_ca";
+    snprintf(why, size, "TLS needs both auth.tls_certificate and auth.tls_key");
+    return TKV_EINVAL;
+}
+
 enum tkv_status tkv_access_check_file(const struct tkv_config *config, const char **key, char *why,
                                       size_t size)
 {
     uint32_t gid;
     const char *group = config->auth_socket_group;
-    *key = "auth.socket_group";
-    if (group == NULL || tkv_group_find(group, &gid)) return TKV_OK;
-    snprintf(why, size, "there is no group \"%.60s\" on this machine", group);
-    return TKV_EINVAL;
+    if (group != NULL && !tkv_group_find(group, &gid)) {
+        *key = "auth.socket_group";
+        snprintf(why, size, "there is no group \"%.60s\" on this machine", group);
+        return TKV_EINVAL;
+    }
+    return check_tls(config, key, why, size);
 }
 
 enum tkv_status tkv_access_check_listen(const struct tkv_config *config, char *message, size_t size)

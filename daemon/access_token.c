@@ -17,14 +17,24 @@ static const char first_please[] = "the first request must be auth, with the tok
 enum tkv_status tkv_access_open(struct tkv_server *server)
 {
     char why[WHY_MAX];
+    struct tkv_access *access = &server->access;
     const char *path = server->config->auth_token_file;
-    if (path == NULL) return TKV_OK;
-    if (tkv_secret_token(path, &server->access.token, why, sizeof why) == TKV_OK) {
-        server->access.has_token = true;
-        return TKV_OK;
+    enum tkv_status st = tkv_tls_open(&access->tls, server->config, why, sizeof why);
+    if (st != TKV_OK) {
+        tkv_log(TKV_LOG_ERROR, "start_failed", "what=\"%s\"", why);
+        return TKV_EINTERNAL;
     }
+    if (path == NULL) return TKV_OK;
+    access->has_token = tkv_secret_token(path, &access->token, why, sizeof why) == TKV_OK;
+    if (access->has_token) return TKV_OK;
     tkv_log(TKV_LOG_ERROR, "start_failed", "what=\"auth.token_file: %s\"", why);
     return TKV_EINTERNAL;
+}
+
+void tkv_access_close(struct tkv_server *server)
+{
+    SSL_CTX_free(server->access.tls);
+    server->access.tls = NULL;
 }
 
 /* --- places ----------------------------------------------------------------------------------- */
@@ -41,7 +51,7 @@ enum tkv_status tkv_access_await(struct tkv_connection *conn, struct tkv_error *
 {
     struct tkv_peer *peer = &conn->peer;
     struct tkv_access *access = &conn->server->access;
-    peer->authenticated = conn->server->config->auth_tcp_without_token;
+    peer->authenticated = conn->server->config->auth_tcp_without_token && access->tls == NULL;
     if (peer->authenticated) return TKV_OK;
     peer->place = free_place(access);
     if (peer->place == NULL) {
@@ -54,7 +64,8 @@ enum tkv_status tkv_access_await(struct tkv_connection *conn, struct tkv_error *
     *peer->place = conn;
     peer->since_ms = uv_now(&conn->server->loop);
     tkv_frame_limit(&conn->frame, TKV_UNAUTHENTICATED_LINE);
-    return TKV_OK;
+    if (access->tls == NULL || tkv_tls_stream_open(conn) == TKV_OK) return TKV_OK;
+    return tkv_error_set(error, TKV_EOVERLOADED, "no memory for one more connection");
 }
 
 static void leave_place(struct tkv_peer *peer)
@@ -77,6 +88,11 @@ static void welcome(struct tkv_connection *conn)
     leave_place(&conn->peer);
     tkv_frame_limit(&conn->frame, (size_t)conn->server->config->limits_max_header_bytes);
     tkv_log(TKV_LOG_DEBUG, "authenticated", "id=%" PRIu64, conn->id);
+}
+
+void tkv_access_shaken(struct tkv_connection *conn)
+{
+    if (conn->server->config->auth_tcp_without_token) welcome(conn);
 }
 
 static void log_failure(const struct tkv_connection *conn, const char *why)
@@ -153,7 +169,10 @@ static void expire(struct tkv_connection *conn)
     tkv_error_set(&error, TKV_EPERM, "no token within %u ms (auth.deadline_ms)",
                   conn->server->config->auth_deadline_ms);
     log_failure(conn, error.message);
-    tkv_connection_lose(conn, TKV_CLOSED_UNAUTHENTICATED, &error);
+    if (conn->tls != NULL && !tkv_tls_is_up(conn))
+        tkv_connection_doom(conn, TKV_CLOSED_UNAUTHENTICATED); /* it would not understand */
+    else
+        tkv_connection_lose(conn, TKV_CLOSED_UNAUTHENTICATED, &error);
 }
 
 void tkv_access_check(struct tkv_server *server, uint64_t now_ms)
@@ -163,7 +182,8 @@ void tkv_access_check(struct tkv_server *server, uint64_t now_ms)
         if (conn == NULL) continue;
         uint64_t passed = now_ms - conn->peer.since_ms;
         if (conn->peer.denied && passed >= TKV_DENIAL_MS) tell(conn);
-        if (conn->state == TKV_CONNECTION_OPEN && passed >= server->config->auth_deadline_ms)
+        if (conn->state == TKV_CONNECTION_OPEN && !conn->doomed &&
+            passed >= server->config->auth_deadline_ms)
             expire(conn);
     }
 }

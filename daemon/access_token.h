@@ -9,6 +9,7 @@
 
 #include "daemon/access.h"
 #include "daemon/access_secret.h"
+#include "daemon/tls.h"
 
 enum {
     TKV_UNAUTHENTICATED_MAX = 64, /* connections at a time */
@@ -20,15 +21,20 @@ enum {
 struct tkv_access {
     bool has_token;
     struct tkv_digest token;
+    SSL_CTX *tls;                                            /* NULL: TCP is plain */
     struct tkv_connection *waiting[TKV_UNAUTHENTICATED_MAX]; /* NULL: a free place */
 };
 
 /* Reads the files that the group auth names. TKV_EINTERNAL: logged. */
 enum tkv_status tkv_access_open(struct tkv_server *server);
+void tkv_access_close(struct tkv_server *server);
 
-/* Gives a connection over TCP one of the places, where it needs one. TKV_EOVERLOADED: there is
- * none, *error says so. */
+/* Gives a connection over TCP one of the places, where it needs one, and its TLS. TKV_EOVERLOADED:
+ * there is no place, or no memory; *error says so. */
 enum tkv_status tkv_access_await(struct tkv_connection *conn, struct tkv_error *error);
+
+/* Its TLS handshake is done. */
+void tkv_access_shaken(struct tkv_connection *conn);
 
 /* A line from a connection that waits: a right one makes it a client, any other ends it. */
 void tkv_access_hear(struct tkv_connection *conn, const char *line, size_t len);

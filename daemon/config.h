@@ -54,6 +54,7 @@ struct tkv_config {
     struct tkv_users auth_uids, auth_debug_uids, auth_admin_uids;
     bool auth_tcp_debug, auth_tcp_admin;
     char *auth_token_file; /* NULL: none */
+    char *auth_tls_certificate, *auth_tls_key, *auth_tls_client_ca;
     bool auth_tcp_without_token;
     uint64_t auth_quota_sequences, auth_quota_bytes; /* of users without one of their own */
     struct tkv_quota auth_quotas[TKV_QUOTAS_MAX];

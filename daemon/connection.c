@@ -135,6 +135,7 @@ static void on_closed(uv_handle_t *handle)
     struct tkv_connection *conn = handle->data;
     assert(conn->calls == NULL && conn->unsettled_at == NULL && conn->queued == 0);
     conn->server->n_connections--;
+    tkv_tls_stream_close(conn);
     tkv_buffer_close(&conn->out);
     tkv_frame_close(&conn->frame);
     free(conn);
@@ -167,6 +168,7 @@ void tkv_connection_close(struct tkv_connection *conn, enum tkv_closed why)
     tkv_log(TKV_LOG_DEBUG, "connection_closed", "id=%" PRIu64 " why=%s calls=%zu unread=%zu",
             conn->id, tkv_closed_word(why), conn->n_calls, tkv_connection_unread(conn));
     if (!conn->internal) tkv_tally_closed(&conn->server->telemetry.tally, why);
+    tkv_tls_stream_drop(conn);
     enter(conn, TKV_CONNECTION_CLOSED);
     tkv_connection_untouch(conn);
     leave_unfinished(conn);
@@ -192,6 +194,7 @@ static void on_shut(uv_shutdown_t *req, int status)
 /* Our side is shut; the peer reads what we wrote, and closes. */
 static void linger(struct tkv_connection *conn)
 {
+    if (conn->tls != NULL) tkv_tls_finish(conn);
     uv_shutdown_t *req = calloc(1, sizeof *req);
     if (req == NULL || uv_shutdown(req, &conn->handle.stream, on_shut) != 0) {
         free(req);
@@ -307,12 +310,17 @@ static bool is_full(struct tkv_connection *conn)
     return expected >= mark - unread;
 }
 
-/* Takes what has arrived. */
-static void pump(struct tkv_connection *conn)
+static bool takes_more(struct tkv_connection *conn)
+{
+    return conn->state == TKV_CONNECTION_OPEN && !conn->doomed && !is_full(conn);
+}
+
+/* Takes messages as far as they have arrived. */
+static void take_messages(struct tkv_connection *conn)
 {
     const char *line;
     size_t len;
-    while (conn->state == TKV_CONNECTION_OPEN && !conn->doomed && !is_full(conn)) {
+    while (takes_more(conn)) {
         switch (tkv_frame_next(&conn->frame, &line, &len)) {
         case TKV_FRAME_MORE: return;
         case TKV_FRAME_LINE: hear_line(conn, line, len); break;
@@ -321,6 +329,14 @@ static void pump(struct tkv_connection *conn)
         case TKV_FRAME_FAILED: lose_memory(conn);
         }
     }
+}
+
+/* Takes what has arrived. */
+static void pump(struct tkv_connection *conn)
+{
+    take_messages(conn);
+    while (conn->tls != NULL && takes_more(conn) && tkv_tls_decrypt(conn))
+        take_messages(conn);
 }
 
 /* Of the append whose payload is under way, after a read of n bytes. */
@@ -344,11 +360,20 @@ static void on_space(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     struct tkv_server *server = conn->server;
     void *to = server->trash;
     size_t room = sizeof server->trash;
-    if (conn->state == TKV_CONNECTION_OPEN && tkv_frame_space(&conn->frame, &to, &room) != TKV_OK) {
+    bool direct = conn->state == TKV_CONNECTION_OPEN && conn->tls == NULL;
+    if (direct && tkv_frame_space(&conn->frame, &to, &room) != TKV_OK) {
         to = NULL; /* on_read hears of it */
         room = 0;
     }
     *buf = (uv_buf_t){.base = to, .len = room};
+}
+
+void tkv_connection_end_input(struct tkv_connection *conn)
+{
+    drop_unfinished(conn);
+    tkv_frame_discard(&conn->frame);
+    enter(conn, TKV_CONNECTION_ENDED);
+    tkv_connection_touch(conn);
 }
 
 static void on_end(struct tkv_connection *conn)
@@ -358,10 +383,7 @@ static void on_end(struct tkv_connection *conn)
         tkv_connection_close(conn, conn->why);
         return;
     }
-    drop_unfinished(conn);
-    tkv_frame_discard(&conn->frame);
-    enter(conn, TKV_CONNECTION_ENDED);
-    tkv_connection_touch(conn);
+    tkv_connection_end_input(conn);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -380,7 +402,10 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     if (conn->state != TKV_CONNECTION_OPEN) return;
     conn->read_ns = tkv_now_ns();
     conn->active_ms = uv_now(&conn->server->loop);
-    tkv_frame_filled(&conn->frame, (size_t)n);
+    if (conn->tls != NULL)
+        tkv_tls_arrived(conn, buf->base, (size_t)n);
+    else
+        tkv_frame_filled(&conn->frame, (size_t)n);
     pump(conn);
     note_unfinished(conn);
     announce(conn, (size_t)n);
@@ -415,8 +440,9 @@ void tkv_connection_settle(struct tkv_connection *conn)
     if (!conn->doomed) tkv_connection_flush(conn);
     if (conn->state == TKV_CONNECTION_CLOSED) return;
     if (conn->doomed) {
-        tkv_log(TKV_LOG_WARNING, "connection_dropped", "id=%" PRIu64 " why=\"%s\"", conn->id,
-                tkv_closed_meaning(conn->why));
+        bool left = conn->why == TKV_CLOSED_BY_CLIENT;
+        tkv_log(left ? TKV_LOG_DEBUG : TKV_LOG_WARNING, "connection_dropped",
+                "id=%" PRIu64 " why=\"%s\"", conn->id, tkv_closed_meaning(conn->why));
         tkv_connection_close(conn, conn->why);
         return;
     }
@@ -456,12 +482,13 @@ static struct tkv_connection *new_connection(struct tkv_server *server, bool is_
     return conn;
 }
 
-/* It hears why, unless too many are told so already. */
+/* It hears why, unless too many are told so already, or only TLS would be understood. */
 static void turn_away(struct tkv_connection *conn, enum tkv_closed why,
                       const struct tkv_error *error)
 {
     const struct tkv_server *server = conn->server;
-    if (server->n_connections > server->n_clients + TKV_REFUSED_MAX + TKV_INLET_MAX)
+    bool mute = server->access.tls != NULL && !conn->peer.is_unix;
+    if (mute || server->n_connections > server->n_clients + TKV_REFUSED_MAX + TKV_INLET_MAX)
         tkv_connection_close(conn, why);
     else
         tkv_connection_lose(conn, why, error);

@@ -5,6 +5,7 @@
 
 #include "daemon/access.h"
 #include "daemon/server.h"
+#include "daemon/tls_stream.h"
 #include "proto/frame.h"
 
 /* X(state, may become)
@@ -47,6 +48,7 @@ struct tkv_connection {
     bool counted;  /* among the clients; a refused one, or one of our own, is not */
     bool internal; /* of the daemon's own threads */
     struct tkv_peer peer;
+    struct tkv_tls_stream *tls; /* NULL: plain */
     struct tkv_client client;
 
     struct tkv_frame frame;
@@ -96,6 +98,9 @@ void tkv_connection_untouch(struct tkv_connection *conn);
  * until it ends. It is OPEN. */
 void tkv_connection_lose(struct tkv_connection *conn, enum tkv_closed why,
                          const struct tkv_error *error);
+
+/* Its peer will send no more. It is OPEN. */
+void tkv_connection_end_input(struct tkv_connection *conn);
 
 /* It is closed when it is settled. The way to close it from within the core. */
 void tkv_connection_doom(struct tkv_connection *conn, enum tkv_closed why);

@@ -323,6 +323,7 @@ static void close_loop(struct tkv_server *server)
     int rc = uv_loop_close(&server->loop);
     assert(rc == 0);
     (void)rc;
+    tkv_access_close(server);
     free(server);
 }
 

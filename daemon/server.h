@@ -79,7 +79,7 @@ struct tkv_server {
     uint64_t turn_bytes_in; /* at the last turn */
     uint64_t deaf_from_ms;  /* DRAINING: from then on what comes in does not count */
     bool failed;            /* the device is lost */
-    char trash[64 * 1024];  /* input that nobody wants */
+    char trash[64 * 1024];  /* input that nobody wants; also where TLS puts bytes for a moment */
 };
 
 /* Opens the core on dev (which it owns from here on, also on failure), then listens.

@@ -90,6 +90,11 @@
          "file with the token that clients over TCP must send first; empty: none")                \
     FLAG("auth.tcp_without_token", auth_tcp_without_token, START, false,                          \
          "whoever reaches a TCP address is a client; for a loopback that is trusted")             \
+    TEXT("auth.tls_certificate", auth_tls_certificate, START,                                     \
+         "PEM file of the certificate of TCP addresses, with its chain; empty: no TLS")           \
+    TEXT("auth.tls_key", auth_tls_key, START, "PEM file of its key")                              \
+    TEXT("auth.tls_client_ca", auth_tls_client_ca, START,                                         \
+         "PEM file of those who sign clients' certificates; empty: clients need none")            \
     COUNT("auth.deadline_ms", auth_deadline_ms, LIVE, 5000, 100, 600000,                          \
           "how long a connection over TCP may take to send it, milliseconds")                     \
     LIST("auth.quotas", "()", "what users may have: groups of user, max_sequences, max_bytes")    \
