@@ -1,5 +1,6 @@
 #include "daemon/access_config.h"
 
+#include <assert.h>
 #include <grp.h>
 #include <libconfig.h>
 #include <pwd.h>
@@ -186,28 +187,41 @@ static bool same_quotas(const struct tkv_config *a, const struct tkv_config *b)
 
 /* --- all of them ------------------------------------------------------------------------------ */
 
-/* The list of users called key; NULL: it is that of quotas. */
-static struct tkv_users *users_of(struct tkv_config *config, const char *key)
+static const struct {
+    const char *key;
+    size_t at;
+} lists_of_users[] = {
+    {"auth.uids", offsetof(struct tkv_config, auth_uids)},
+    {"auth.debug_uids", offsetof(struct tkv_config, auth_debug_uids)},
+    {"auth.admin_uids", offsetof(struct tkv_config, auth_admin_uids)},
+};
+
+/* Where the list of users called key is in a config; false: it is that of quotas. */
+static bool find_users(const char *key, size_t *at)
 {
-    if (strcmp(key, "auth.uids") == 0) return &config->auth_uids;
-    if (strcmp(key, "auth.debug_uids") == 0) return &config->auth_debug_uids;
-    if (strcmp(key, "auth.admin_uids") == 0) return &config->auth_admin_uids;
-    return NULL;
+    for (size_t i = 0; i < sizeof lists_of_users / sizeof lists_of_users[0]; i++) {
+        if (strcmp(lists_of_users[i].key, key) != 0) continue;
+        *at = lists_of_users[i].at;
+        return true;
+    }
+    assert(strcmp(key, "auth.quotas") == 0);
+    return false;
 }
 
 enum tkv_status tkv_access_take(struct tkv_config *config, const char *key,
                                 const struct config_setting_t **at, char *why, size_t size)
 {
-    struct tkv_users *users = users_of(config, key);
-    if (users == NULL) return take_quotas(config, at, why, size);
-    return take_users(users, at, why, size);
+    size_t offset;
+    if (!find_users(key, &offset)) return take_quotas(config, at, why, size);
+    return take_users((struct tkv_users *)((char *)config + offset), at, why, size);
 }
 
 bool tkv_access_same(const char *key, const struct tkv_config *a, const struct tkv_config *b)
 {
-    const struct tkv_users *users = users_of((struct tkv_config *)a, key);
-    if (users == NULL) return same_quotas(a, b);
-    return same_users(users, users_of((struct tkv_config *)b, key));
+    size_t offset;
+    if (!find_users(key, &offset)) return same_quotas(a, b);
+    return same_users((const struct tkv_users *)((const char *)a + offset),
+                      (const struct tkv_users *)((const char *)b + offset));
 }
 
 static enum tkv_status check_tls(const struct tkv_config *config, const char **key, char *why,

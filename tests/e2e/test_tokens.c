@@ -198,7 +198,7 @@ START_TEST(wrong_beginnings)
     }
     for (size_t i = 0; i < COUNT(wrong); i++)
         expect_denial(i, &many[i]);
-    while (closed_as(&w, "unauthenticated") < COUNT(wrong))
+    while ((size_t)closed_as(&w, "unauthenticated") < COUNT(wrong))
         usleep(1000);
     ck_assert_ptr_nonnull(strstr(daemon_log(&d), "auth_failed id="));
     ck_assert_ptr_nonnull(strstr(daemon_log(&d), " peer=127.0.0.1:"));

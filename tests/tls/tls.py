@@ -284,16 +284,16 @@ class Bytes(Case):
 
     def test_a_slow_reader(self) -> None:
         """It asks for far more than it reads: others are served, it gets all in the end, every byte."""
-        self.start(settings(), 'limits: { output_bytes = "1M"; max_payload_bytes = "16M"; };')
+        self.start(settings(), 'limits: { output_bytes = "4M"; max_payload_bytes = "16M"; };')
         client, local = self.both()
-        rows = random.Random(9).randbytes(4096 * TOKEN_BYTES)
-        client.call("seq.create", seq=1, capacity=4096)
-        client.call("seq.append", rows, seqs=[1], tokens=4096)
-        for _ in range(12):
+        rows = random.Random(9).randbytes(1024 * TOKEN_BYTES)
+        client.call("seq.create", seq=1, capacity=1024)
+        client.call("seq.append", rows, seqs=[1], tokens=1024)
+        for _ in range(32):
             client.send("seq.read", seq=1)
         for _ in range(200):
             local.call("server.ping")
-        for _ in range(12):
+        for _ in range(32):
             answer, back = client.receive()
             self.assertIn("result", answer)
             self.assertEqual(back, rows)
