@@ -569,6 +569,7 @@ void tkv_connection_adopt(struct tkv_server *server, int fd)
     }
     conn->internal = true;
     conn->peer = (struct tkv_peer){.is_unix = true, .uid = geteuid(), .authenticated = true};
+    conn->client.principal = geteuid();
     if (uv_pipe_open(&conn->handle.pipe, fd) != 0) {
         close(fd);
         tkv_connection_close(conn, TKV_CLOSED_FAILED);
