@@ -33,7 +33,7 @@ struct tkv_listening {
 enum tkv_status tkv_address_parse(struct tkv_address *out, const char *text, char *message,
                                   size_t size);
 
-/* Binds, does not listen yet: nobody can connect before a unix socket's mode (0660) is set. A
+/* Binds, does not listen yet: nobody can connect before a unix socket's mode is set (0660 here). A
  * socket file on which nobody answers is replaced; one on which somebody does, or a file of another
  * kind, is left alone. TKV_EINTERNAL: message says why not. The socket does not block. */
 enum tkv_status tkv_listening_open(struct tkv_listening *out, const char *text, char *message,

@@ -26,9 +26,10 @@ struct tkv_cache {
     struct tkv_job job; /* first; the allocation, later the release */
     struct tkv_memory mem;
     struct tkv_cache_size size;
-    bool lingers;        /* its sequence is gone; somebody still reads it */
-    bool damage_known;   /* the background scrub has said so already */
-    uint64_t generation; /* unique for the life of the process */
+    bool lingers;                /* its sequence is gone; somebody still reads it */
+    bool damage_known;           /* the background scrub has said so already */
+    struct tkv_account *account; /* whose quota it takes; NULL: nobody's */
+    uint64_t generation;         /* unique for the life of the process */
     uint32_t refs;
     struct tkv_truncation truncations[TKV_TRUNCATIONS_MAX]; /* both members ascend */
     uint32_t n_truncations;

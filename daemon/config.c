@@ -178,14 +178,30 @@ static enum tkv_status take_part(struct loader *l, const config_setting_t *at, c
     return TKV_OK;
 }
 
+static enum tkv_status take_mode(struct loader *l, const config_setting_t *at, const char *key,
+                                 const struct tkv_setting *s, void *base)
+{
+    const char *text = config_setting_get_string(at);
+    size_t n = strspn(text, "01234567");
+    if (n == 0 || n > 4 || text[n] != '\0' || strtoul(text, NULL, 8) > s->max)
+        return fail(l, at, key, "\"%.40s\" is no mode; three octal digits such as \"0660\" are",
+                    text);
+    tkv_setting_set(s, base, strtoul(text, NULL, 8));
+    return TKV_OK;
+}
+
 /* Any setting but a list, into the struct at base. */
 static enum tkv_status take_value(struct loader *l, const config_setting_t *at, const char *key,
                                   const struct tkv_setting *s, void *base)
 {
     static const char *const wanted[] = {
-        [TKV_SETTING_COUNT] = "a whole number", [TKV_SETTING_SIZE] = "a size such as \"64M\"",
-        [TKV_SETTING_FLAG] = "true or false",   [TKV_SETTING_WORD] = "a word in quotes",
-        [TKV_SETTING_TEXT] = "text in quotes",  [TKV_SETTING_PART] = "a number from 0.0 to 1.0",
+        [TKV_SETTING_COUNT] = "a whole number",
+        [TKV_SETTING_SIZE] = "a size such as \"64M\"",
+        [TKV_SETTING_FLAG] = "true or false",
+        [TKV_SETTING_WORD] = "a word in quotes",
+        [TKV_SETTING_TEXT] = "text in quotes",
+        [TKV_SETTING_PART] = "a number from 0.0 to 1.0",
+        [TKV_SETTING_MODE] = "octal digits in quotes, such as \"0660\"",
     };
     int type = config_setting_type(at);
     bool number = type == CONFIG_TYPE_INT || type == CONFIG_TYPE_INT64;
@@ -195,6 +211,7 @@ static enum tkv_status take_value(struct loader *l, const config_setting_t *at, 
     if ((number || type == CONFIG_TYPE_FLOAT) && s->kind == TKV_SETTING_PART)
         return take_part(l, at, key, s, base);
     if (string && s->kind == TKV_SETTING_SIZE) return take_size(l, at, key, s, base);
+    if (string && s->kind == TKV_SETTING_MODE) return take_mode(l, at, key, s, base);
     if (string && s->kind == TKV_SETTING_WORD) return take_word(l, at, key, s, base);
     if (string && s->kind == TKV_SETTING_TEXT) return take_text(l, at, key, s, base);
     if (type != CONFIG_TYPE_BOOL || s->kind != TKV_SETTING_FLAG)
@@ -219,6 +236,14 @@ static enum tkv_status take_listen(struct loader *l, const config_setting_t *at)
     if (config_setting_length(at) == 0)
         return fail(l, at, "listen", "is empty; name one address at least, or leave it out");
     return TKV_OK;
+}
+
+/* A list of the group auth. */
+static enum tkv_status take_access(struct loader *l, const config_setting_t *at, const char *key)
+{
+    char why[KEY_MAX * 2] = "";
+    enum tkv_status st = tkv_access_take(l->config, key, &at, why, sizeof why);
+    return st == TKV_EINVAL ? fail(l, at, key, "%s", why) : st;
 }
 
 static const struct tkv_setting *find(const struct tkv_setting *table, const char *key)
@@ -311,6 +336,8 @@ static enum tkv_status take_members(struct loader *l, const config_setting_t *gr
             st = take_listen(l, at);
         } else if (strcmp(key, "models") == 0) {
             st = take_models(l, at);
+        } else if (s != NULL && s->kind == TKV_SETTING_LIST) {
+            st = take_access(l, at, key);
         } else if (s != NULL) {
             st = take_value(l, at, key, s, l->config);
         } else if (!is_group_of(tkv_settings, key)) {
@@ -336,6 +363,16 @@ static enum tkv_status check_http(struct loader *l, const config_t *file)
     return fail(l, config_lookup(file, "http.listen"), "http.listen", "%s", why);
 }
 
+static enum tkv_status check_access(struct loader *l, const config_t *file)
+{
+    const char *key = NULL;
+    char why[KEY_MAX * 2] = "";
+    enum tkv_status st = tkv_access_check_file(l->config, &key, why, sizeof why);
+    if (st != TKV_EINVAL) return st;
+    const config_setting_t *at = config_lookup(file, key);
+    return fail(l, at != NULL ? at : config_root_setting(file), key, "%s", why);
+}
+
 /* What no setting shows alone. */
 static enum tkv_status check_whole(struct loader *l, const config_t *file)
 {
@@ -351,7 +388,8 @@ static enum tkv_status check_whole(struct loader *l, const config_t *file)
                     ") or more would be right",
                     c->limits_staging_bytes, c->limits_max_payload_bytes);
     }
-    return check_http(l, file);
+    enum tkv_status st = check_http(l, file);
+    return st == TKV_OK ? check_access(l, file) : st;
 }
 
 enum tkv_status tkv_config_load(struct tkv_config *config, const char *path, char *message,

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "daemon/access_config.h"
 #include "daemon/sequences.h"
 #include "kernels/device.h"
 
@@ -48,6 +49,17 @@ struct tkv_config {
     uint64_t scrub_bytes_per_second; /* in the background; 0: not */
     char *http_listen;               /* NULL: there is no HTTP */
     bool http_allow_verify;
+    uint32_t auth_socket_mode;
+    char *auth_socket_group; /* NULL: the process's */
+    struct tkv_users auth_uids, auth_debug_uids, auth_admin_uids;
+    bool auth_tcp_debug, auth_tcp_admin;
+    char *auth_token_file; /* NULL: none */
+    char *auth_tls_certificate, *auth_tls_key, *auth_tls_client_ca;
+    bool auth_tcp_without_token;
+    uint64_t auth_quota_sequences, auth_quota_bytes; /* of users without one of their own */
+    struct tkv_quota auth_quotas[TKV_QUOTAS_MAX];
+    size_t n_auth_quotas;
+    uint32_t auth_deadline_ms; /* a connection over TCP must have said who it is */
     enum tkv_log_level log_level;
 };
 

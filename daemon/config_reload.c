@@ -36,7 +36,9 @@ static bool same(const struct tkv_setting *s, const struct tkv_config *a,
     if (s->kind == TKV_SETTING_TEXT)
         return same_text(tkv_setting_text(s, a), tkv_setting_text(s, b));
     if (s->kind != TKV_SETTING_LIST) return tkv_setting_get(s, a) == tkv_setting_get(s, b);
-    return strcmp(s->key, "listen") == 0 ? same_listen(a, b) : same_models(a, b);
+    if (strcmp(s->key, "listen") == 0) return same_listen(a, b);
+    if (strcmp(s->key, "models") == 0) return same_models(a, b);
+    return tkv_access_same(s->key, a, b);
 }
 
 void tkv_config_reload(struct tkv_config *config, const struct tkv_config *fresh,

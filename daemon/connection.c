@@ -135,6 +135,7 @@ static void on_closed(uv_handle_t *handle)
     struct tkv_connection *conn = handle->data;
     assert(conn->calls == NULL && conn->unsettled_at == NULL && conn->queued == 0);
     conn->server->n_connections--;
+    tkv_tls_stream_close(conn);
     tkv_buffer_close(&conn->out);
     tkv_frame_close(&conn->frame);
     free(conn);
@@ -167,9 +168,11 @@ void tkv_connection_close(struct tkv_connection *conn, enum tkv_closed why)
     tkv_log(TKV_LOG_DEBUG, "connection_closed", "id=%" PRIu64 " why=%s calls=%zu unread=%zu",
             conn->id, tkv_closed_word(why), conn->n_calls, tkv_connection_unread(conn));
     if (!conn->internal) tkv_tally_closed(&conn->server->telemetry.tally, why);
+    tkv_tls_stream_drop(conn);
     enter(conn, TKV_CONNECTION_CLOSED);
     tkv_connection_untouch(conn);
     leave_unfinished(conn);
+    tkv_access_forget(conn);
     unlink_from_server(conn);
     drop_unfinished(conn);
     tkv_dispatch_abandon(conn);
@@ -191,6 +194,7 @@ static void on_shut(uv_shutdown_t *req, int status)
 /* Our side is shut; the peer reads what we wrote, and closes. */
 static void linger(struct tkv_connection *conn)
 {
+    if (conn->tls != NULL) tkv_tls_finish(conn);
     uv_shutdown_t *req = calloc(1, sizeof *req);
     if (req == NULL || uv_shutdown(req, &conn->handle.stream, on_shut) != 0) {
         free(req);
@@ -210,14 +214,20 @@ static void count_error(struct tkv_connection *conn, enum tkv_status st)
     tkv_tally_answered(&conn->server->telemetry.tally, TKV_METHOD_NONE, st, 0);
 }
 
-/* Nobody can tell where the next message begins: an error with id null, and no more is read. */
-static void lose(struct tkv_connection *conn, enum tkv_closed why, const struct tkv_error *error)
+/* An error with id null. */
+static void tell(struct tkv_connection *conn, const struct tkv_error *error)
 {
     tkv_log(TKV_LOG_DEBUG, "stream_lost", "connection=%" PRIu64 " why=\"%s\"", conn->id,
             error->message);
     tkv_answer_error(&conn->out, "null", 4, error, NULL, 0);
     tkv_buffer_puts(&conn->out, "\n");
     count_error(conn, error->status);
+}
+
+void tkv_connection_lose(struct tkv_connection *conn, enum tkv_closed why,
+                         const struct tkv_error *error)
+{
+    if (error != NULL) tell(conn, error);
     conn->why = why;
     enter(conn, TKV_CONNECTION_LOST);
     tkv_connection_touch(conn);
@@ -227,16 +237,20 @@ static void lose_too_long(struct tkv_connection *conn)
 {
     struct tkv_error error;
     uint64_t limit = conn->server->config->limits_max_header_bytes;
+    if (!conn->peer.authenticated) {
+        tkv_access_hear_too_much(conn);
+        return;
+    }
     tkv_error_set(&error, TKV_ETOOLARGE, "a line of more than %" PRIu64 " bytes", limit);
     tkv_error_number(&error, limit, limit);
-    lose(conn, TKV_CLOSED_BROKEN_STREAM, &error);
+    tkv_connection_lose(conn, TKV_CLOSED_BROKEN_STREAM, &error);
 }
 
 static void lose_memory(struct tkv_connection *conn)
 {
     struct tkv_error error;
     tkv_error_set(&error, TKV_ENOMEM, "no memory for a line");
-    lose(conn, TKV_CLOSED_NO_MEMORY, &error);
+    tkv_connection_lose(conn, TKV_CLOSED_NO_MEMORY, &error);
 }
 
 /* A line and the payload that belongs to it: a payload that nobody can use is thrown away as it
@@ -261,10 +275,15 @@ static void take_line(struct tkv_connection *conn, const char *line, size_t len)
         return;
     }
     tkv_dispatch(conn, msg, NULL);
-    if (!lost) return;
-    conn->why = TKV_CLOSED_BROKEN_STREAM;
-    enter(conn, TKV_CONNECTION_LOST);
-    tkv_connection_touch(conn);
+    if (lost) tkv_connection_lose(conn, TKV_CLOSED_BROKEN_STREAM, NULL);
+}
+
+static void hear_line(struct tkv_connection *conn, const char *line, size_t len)
+{
+    if (conn->peer.authenticated)
+        take_line(conn, line, len);
+    else
+        tkv_access_hear(conn, line, len);
 }
 
 static void take_payload(struct tkv_connection *conn)
@@ -291,20 +310,33 @@ static bool is_full(struct tkv_connection *conn)
     return expected >= mark - unread;
 }
 
-/* Takes what has arrived. */
-static void pump(struct tkv_connection *conn)
+static bool takes_more(struct tkv_connection *conn)
+{
+    return conn->state == TKV_CONNECTION_OPEN && !conn->doomed && !is_full(conn);
+}
+
+/* Takes messages as far as they have arrived. */
+static void take_messages(struct tkv_connection *conn)
 {
     const char *line;
     size_t len;
-    while (conn->state == TKV_CONNECTION_OPEN && !conn->doomed && !is_full(conn)) {
+    while (takes_more(conn)) {
         switch (tkv_frame_next(&conn->frame, &line, &len)) {
         case TKV_FRAME_MORE: return;
-        case TKV_FRAME_LINE: take_line(conn, line, len); break;
+        case TKV_FRAME_LINE: hear_line(conn, line, len); break;
         case TKV_FRAME_PAYLOAD: take_payload(conn); break;
         case TKV_FRAME_TOO_LONG: lose_too_long(conn); break;
         case TKV_FRAME_FAILED: lose_memory(conn);
         }
     }
+}
+
+/* Takes what has arrived. */
+static void pump(struct tkv_connection *conn)
+{
+    take_messages(conn);
+    while (conn->tls != NULL && takes_more(conn) && tkv_tls_decrypt(conn))
+        take_messages(conn);
 }
 
 /* Of the append whose payload is under way, after a read of n bytes. */
@@ -328,11 +360,20 @@ static void on_space(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     struct tkv_server *server = conn->server;
     void *to = server->trash;
     size_t room = sizeof server->trash;
-    if (conn->state == TKV_CONNECTION_OPEN && tkv_frame_space(&conn->frame, &to, &room) != TKV_OK) {
+    bool direct = conn->state == TKV_CONNECTION_OPEN && conn->tls == NULL;
+    if (direct && tkv_frame_space(&conn->frame, &to, &room) != TKV_OK) {
         to = NULL; /* on_read hears of it */
         room = 0;
     }
     *buf = (uv_buf_t){.base = to, .len = room};
+}
+
+void tkv_connection_end_input(struct tkv_connection *conn)
+{
+    drop_unfinished(conn);
+    tkv_frame_discard(&conn->frame);
+    enter(conn, TKV_CONNECTION_ENDED);
+    tkv_connection_touch(conn);
 }
 
 static void on_end(struct tkv_connection *conn)
@@ -342,10 +383,7 @@ static void on_end(struct tkv_connection *conn)
         tkv_connection_close(conn, conn->why);
         return;
     }
-    drop_unfinished(conn);
-    tkv_frame_discard(&conn->frame);
-    enter(conn, TKV_CONNECTION_ENDED);
-    tkv_connection_touch(conn);
+    tkv_connection_end_input(conn);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -357,14 +395,17 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         return;
     }
     if (n < 0) {
-        tkv_connection_close(conn, n == UV_ECONNRESET ? TKV_CLOSED_BY_CLIENT : TKV_CLOSED_FAILED);
+        tkv_connection_close(conn, n == UV_ECONNRESET ? conn->why : TKV_CLOSED_FAILED);
         return;
     }
     tkv_stat_add(&stats_of(conn)->network_bytes_in, (uint64_t)n);
     if (conn->state != TKV_CONNECTION_OPEN) return;
     conn->read_ns = tkv_now_ns();
     conn->active_ms = uv_now(&conn->server->loop);
-    tkv_frame_filled(&conn->frame, (size_t)n);
+    if (conn->tls != NULL)
+        tkv_tls_arrived(conn, buf->base, (size_t)n);
+    else
+        tkv_frame_filled(&conn->frame, (size_t)n);
     pump(conn);
     note_unfinished(conn);
     announce(conn, (size_t)n);
@@ -399,16 +440,17 @@ void tkv_connection_settle(struct tkv_connection *conn)
     if (!conn->doomed) tkv_connection_flush(conn);
     if (conn->state == TKV_CONNECTION_CLOSED) return;
     if (conn->doomed) {
-        tkv_log(TKV_LOG_WARNING, "connection_dropped", "id=%" PRIu64 " why=\"%s\"", conn->id,
-                tkv_closed_meaning(conn->why));
+        bool left = conn->why == TKV_CLOSED_BY_CLIENT;
+        tkv_log(left ? TKV_LOG_DEBUG : TKV_LOG_WARNING, "connection_dropped",
+                "id=%" PRIu64 " why=\"%s\"", conn->id, tkv_closed_meaning(conn->why));
         tkv_connection_close(conn, conn->why);
         return;
     }
     pump(conn); /* what had to wait, as far as it need not any longer */
     note_unfinished(conn);
-    if (conn->state != TKV_CONNECTION_OPEN && tkv_connection_is_quiet(conn)) {
+    if (conn->state != TKV_CONNECTION_OPEN && tkv_connection_is_quiet(conn) && !conn->peer.denied) {
         if (conn->state == TKV_CONNECTION_ENDED)
-            tkv_connection_close(conn, TKV_CLOSED_BY_CLIENT);
+            tkv_connection_close(conn, conn->why);
         else if (conn->state == TKV_CONNECTION_LOST)
             linger(conn);
     }
@@ -440,24 +482,58 @@ static struct tkv_connection *new_connection(struct tkv_server *server, bool is_
     return conn;
 }
 
-static void refuse(struct tkv_connection *conn)
+/* It hears why, unless too many are told so already, or only TLS would be understood. */
+static void turn_away(struct tkv_connection *conn, enum tkv_closed why,
+                      const struct tkv_error *error)
+{
+    const struct tkv_server *server = conn->server;
+    bool mute = server->access.tls != NULL && !conn->peer.is_unix;
+    if (mute || server->n_connections > server->n_clients + TKV_REFUSED_MAX + TKV_INLET_MAX)
+        tkv_connection_close(conn, why);
+    else
+        tkv_connection_lose(conn, why, error);
+}
+
+static void refuse(struct tkv_connection *conn, const struct tkv_error *error)
+{
+    tkv_stat_add(&stats_of(conn)->connections_refused, 1);
+    turn_away(conn, TKV_CLOSED_REFUSED, error);
+}
+
+static void refuse_many(struct tkv_connection *conn)
 {
     struct tkv_error error;
-    struct tkv_server *server = conn->server;
-    tkv_stat_add(&stats_of(conn)->connections_refused, 1);
-    if (server->n_connections > server->config->limits_max_connections + TKV_REFUSED_MAX) {
-        tkv_connection_close(conn, TKV_CLOSED_REFUSED);
-        return;
-    }
     tkv_error_set(&error, TKV_EOVERLOADED, "there are %zu connections, the limit",
-                  server->n_clients);
+                  conn->server->n_clients);
     tkv_error_number(&error, retry_after_ms, REFUSED_RETRY_MS);
-    lose(conn, TKV_CLOSED_REFUSED, &error);
+    refuse(conn, &error);
+}
+
+/* Somebody who may not connect. */
+static void deny(struct tkv_connection *conn, const struct tkv_error *error)
+{
+    char name[TKV_ADDRESS_CHARS];
+    tkv_log(TKV_LOG_WARNING, "connection_denied", "id=%" PRIu64 " %s why=\"%s\"", conn->id,
+            tkv_access_name(conn, name, sizeof name), error->message);
+    turn_away(conn, TKV_CLOSED_UNAUTHENTICATED, error);
+}
+
+static void admit(struct tkv_connection *conn, const struct tkv_listener *listener)
+{
+    char name[TKV_ADDRESS_CHARS];
+    conn->counted = true;
+    conn->server->n_clients++;
+    tkv_stat_add(&stats_of(conn)->connections_accepted, 1);
+    tkv_stat_add(&stats_of(conn)->connections_open, 1);
+    tkv_log(TKV_LOG_DEBUG, "connection_open", "id=%" PRIu64 " listen=%s %s", conn->id,
+            listener->socket.name, tkv_access_name(conn, name, sizeof name));
+    tkv_connection_touch(conn); /* it is read from the turn on */
 }
 
 void tkv_connection_accept(struct tkv_listener *listener)
 {
     struct tkv_server *server = listener->server;
+    struct tkv_error error;
     struct tkv_connection *conn = new_connection(server, listener->socket.is_unix);
     if (conn == NULL) {
         tkv_log(TKV_LOG_ERROR, "accept_failed", "what=\"no memory\"");
@@ -473,17 +549,15 @@ void tkv_connection_accept(struct tkv_listener *listener)
         uv_tcp_nodelay(&conn->handle.tcp, 1);
         uv_tcp_keepalive(&conn->handle.tcp, 1, KEEPALIVE_S);
     }
-    if (server->n_clients >= server->config->limits_max_connections) {
-        refuse(conn);
-        return;
-    }
-    conn->counted = true;
-    server->n_clients++;
-    tkv_stat_add(&stats_of(conn)->connections_accepted, 1);
-    tkv_stat_add(&stats_of(conn)->connections_open, 1);
-    tkv_log(TKV_LOG_DEBUG, "connection_open", "id=%" PRIu64 " listen=%s", conn->id,
-            listener->socket.name);
-    tkv_connection_touch(conn); /* it is read from the turn on */
+    enum tkv_status st = tkv_access_meet(conn, listener->socket.is_unix, &error);
+    if (st == TKV_EPERM)
+        deny(conn, &error);
+    else if (st != TKV_OK)
+        refuse(conn, &error);
+    else if (server->n_clients >= server->config->limits_max_connections)
+        refuse_many(conn);
+    else
+        admit(conn, listener);
 }
 
 void tkv_connection_adopt(struct tkv_server *server, int fd)
@@ -494,6 +568,8 @@ void tkv_connection_adopt(struct tkv_server *server, int fd)
         return;
     }
     conn->internal = true;
+    conn->peer = (struct tkv_peer){.is_unix = true, .uid = geteuid(), .authenticated = true};
+    conn->client.principal = geteuid();
     if (uv_pipe_open(&conn->handle.pipe, fd) != 0) {
         close(fd);
         tkv_connection_close(conn, TKV_CLOSED_FAILED);

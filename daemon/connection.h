@@ -3,7 +3,9 @@
 #ifndef TKV_DAEMON_CONNECTION_H
 #define TKV_DAEMON_CONNECTION_H
 
+#include "daemon/access.h"
 #include "daemon/server.h"
+#include "daemon/tls_stream.h"
 #include "proto/frame.h"
 
 /* X(state, may become)
@@ -45,6 +47,8 @@ struct tkv_connection {
     uint64_t id;   /* for the log */
     bool counted;  /* among the clients; a refused one, or one of our own, is not */
     bool internal; /* of the daemon's own threads */
+    struct tkv_peer peer;
+    struct tkv_tls_stream *tls; /* NULL: plain */
     struct tkv_client client;
 
     struct tkv_frame frame;
@@ -63,7 +67,7 @@ struct tkv_connection {
     size_t queued;         /* bytes that libuv has still to write */
     bool full;             /* too much is unread: no more requests are taken */
     bool doomed;           /* it must be closed when it is settled */
-    enum tkv_closed why;   /* it is doomed, LOST or LINGERING */
+    enum tkv_closed why;   /* what ended it: the client, unless it was doomed or LOST before */
 
     uint64_t linger_until_ms;
     uint64_t active_ms;     /* when a request came or an answer went last */
@@ -89,6 +93,14 @@ void tkv_connection_close(struct tkv_connection *conn, enum tkv_closed why);
 /* Something happened to it: it is settled in this turn. */
 void tkv_connection_touch(struct tkv_connection *conn);
 void tkv_connection_untouch(struct tkv_connection *conn);
+
+/* Nobody listens to it any more: it hears why (NULL: not now), and what it sends is thrown away
+ * until it ends. It is OPEN. */
+void tkv_connection_lose(struct tkv_connection *conn, enum tkv_closed why,
+                         const struct tkv_error *error);
+
+/* Its peer will send no more. It is OPEN. */
+void tkv_connection_end_input(struct tkv_connection *conn);
 
 /* It is closed when it is settled. The way to close it from within the core. */
 void tkv_connection_doom(struct tkv_connection *conn, enum tkv_closed why);

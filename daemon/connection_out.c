@@ -43,11 +43,10 @@ static void free_chunk(struct chunk *chunk)
     free(chunk);
 }
 
-/* Why a write of ours failed. */
-static enum tkv_closed lost_by(int status)
+enum tkv_closed tkv_connection_lost_by(const struct tkv_connection *conn, int status)
 {
     bool gone = status == UV_EPIPE || status == UV_ECONNRESET || status == UV_ECANCELED;
-    return gone ? TKV_CLOSED_BY_CLIENT : TKV_CLOSED_FAILED;
+    return gone ? conn->why : TKV_CLOSED_FAILED;
 }
 
 static void on_written(uv_write_t *req, int status)
@@ -61,7 +60,7 @@ static void on_written(uv_write_t *req, int status)
     free_chunk(chunk);
     if (conn->state == TKV_CONNECTION_CLOSED) return;
     if (status != 0)
-        tkv_connection_close(conn, lost_by(status));
+        tkv_connection_close(conn, tkv_connection_lost_by(conn, status));
     else
         tkv_connection_touch(conn);
 }
@@ -88,22 +87,35 @@ static void queue(struct tkv_connection *conn, size_t skip, struct tkv_staging *
     if (rc == 0) return;
     conn->queued -= chunk->bytes;
     free_chunk(chunk);
-    tkv_connection_doom(conn, lost_by(rc));
+    tkv_connection_doom(conn, tkv_connection_lost_by(conn, rc));
 }
 
 void tkv_connection_send_block(struct tkv_connection *conn, struct tkv_staging *block, size_t bytes)
 {
-    queue(conn, 0, block, bytes);
+    if (conn->tls != NULL)
+        tkv_tls_send(conn, block, bytes);
+    else
+        queue(conn, 0, block, bytes);
+}
+
+void tkv_connection_clear_out(struct tkv_connection *conn)
+{
+    tkv_buffer_clear(&conn->out);
+    if (conn->out.cap > KEPT_BYTES) tkv_buffer_close(&conn->out);
 }
 
 void tkv_connection_flush(struct tkv_connection *conn)
 {
     size_t len = conn->out.len;
+    if (conn->tls != NULL) {
+        tkv_tls_flush(conn);
+        return;
+    }
     if (len == 0) return;
     uv_buf_t buf = {.base = (char *)conn->out.data, .len = len};
     int n = conn->queued == 0 ? uv_try_write(&conn->handle.stream, &buf, 1) : UV_EAGAIN;
     if (n < 0 && n != UV_EAGAIN) {
-        tkv_connection_close(conn, lost_by(n));
+        tkv_connection_close(conn, tkv_connection_lost_by(conn, n));
         return;
     }
     size_t written = n > 0 ? (size_t)n : 0;
@@ -112,6 +124,5 @@ void tkv_connection_flush(struct tkv_connection *conn)
         queue(conn, written, NULL, 0);
         return;
     }
-    tkv_buffer_clear(&conn->out);
-    if (conn->out.cap > KEPT_BYTES) tkv_buffer_close(&conn->out);
+    tkv_connection_clear_out(conn);
 }

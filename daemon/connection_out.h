@@ -13,6 +13,12 @@ size_t tkv_connection_unread(const struct tkv_connection *conn);
 size_t tkv_connection_hard_mark(const struct tkv_connection *conn);
 size_t tkv_connection_last_mark(const struct tkv_connection *conn);
 
+/* Why a write that failed with this errno of libuv ends the connection. */
+enum tkv_closed tkv_connection_lost_by(const struct tkv_connection *conn, int status);
+
+/* What was in out has been sent: its memory is kept where it is little. */
+void tkv_connection_clear_out(struct tkv_connection *conn);
+
 /* Sends what is in out, and then bytes of block, whose reference is taken. */
 void tkv_connection_send_block(struct tkv_connection *conn, struct tkv_staging *block,
                                size_t bytes);

@@ -219,6 +219,7 @@ void tkv_core_submit(struct tkv_core *core, struct tkv_op *op)
     op->n_item_errors = 0;
     op->targets = NULL;
     op->generation = 0;
+    op->principal = op->client != NULL ? op->client->principal : TKV_NO_UID;
     op->waiters = NULL;
     if (op->method == TKV_METHOD_SEQ_APPEND) op->result.appended.lens = NULL;
     if (op->method == TKV_METHOD_SEQ_LIST) op->result.list.states = NULL;
@@ -466,6 +467,7 @@ struct tkv_stats *tkv_core_stats(struct tkv_core *core)
     tkv_stat_set(&core->stats.memory_cache_bytes, core->cache_bytes);
     tkv_stat_set(&core->stats.memory_checksum_bytes, core->checksum_bytes);
     set_states(core);
+    tkv_stat_set(&core->stats.quota_users, tkv_quota_users(&core->accounts));
     tkv_stat_set(&core->stats.memory_staging_bytes, tkv_staging_used(core->pool));
     tkv_stat_set(&core->stats.batch_in_flight, core->in_flight);
     tkv_stat_set(&core->stats.queue_gathering, core->gathering_items);

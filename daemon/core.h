@@ -25,8 +25,9 @@
 
 struct tkv_core; /* opaque: tkv_core_open() .. tkv_core_close() */
 
-/* Who asks. Embedded in the edge's connection; zeroed at start. */
+/* Who asks. Embedded in the edge's connection; zeroed at start, but for what the edge knows. */
 struct tkv_client {
+    uint32_t principal;         /* the user; the edge's word for one, TKV_NO_UID: no user of here */
     struct tkv_sequence *owned; /* created with on_disconnect "free" */
 };
 
@@ -86,6 +87,7 @@ struct tkv_op {
     size_t n_seqs;
     uint64_t generation; /* an internal free: of this sequence and no successor; else 0 */
     enum tkv_method method;
+    uint32_t principal;         /* the client's, also when it has gone */
     struct tkv_waiter *waiters; /* [n_seqs] while it waits, else NULL */
     struct tkv_waiter one;      /* those of an operation with one name */
     size_t n_blocked;           /* names that hold it back */

@@ -9,6 +9,7 @@
 #include "daemon/engine.h"
 #include "daemon/journal.h"
 #include "daemon/leases.h"
+#include "daemon/quota.h"
 #include "daemon/scrub.h"
 #include "daemon/shadow.h"
 #include "daemon/upload.h"
@@ -34,6 +35,7 @@ struct tkv_core {
     struct tkv_staging_pool *pool;
     struct tkv_sequences *sequences;
     struct tkv_leases leases;
+    struct tkv_accounts accounts;
     struct tkv_journal journal;
     struct tkv_upload upload; /* the engine's */
     struct tkv_stats stats;

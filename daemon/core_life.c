@@ -82,6 +82,7 @@ enum tkv_status tkv_core_open(struct tkv_core **out, const struct tkv_config *co
     struct tkv_core *core = calloc(1, sizeof *core);
     if (core == NULL) goto fail_dev;
     core->config = config;
+    core->accounts.config = config;
     st = open_parts(core, dev);
     if (st != TKV_OK) goto fail_parts;
     st = open_checker(core, wake, arg);

@@ -375,6 +375,11 @@ static void start(struct tkv_call *call, struct tkv_staging *block)
     struct tkv_error error;
     enum tkv_place place = TKV_PLACE_EDGE;
     if (r->error.status == TKV_OK) place = tkv_handler_of(r->method)->place;
+    if (r->error.status == TKV_OK && !tkv_access_allows(call->exchange->conn, r->method)) {
+        tkv_access_refuse(&error, r->method);
+        answer(call, &error);
+        return;
+    }
     if (place == TKV_PLACE_CORE) {
         submit(call, block);
         return;

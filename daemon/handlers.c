@@ -155,6 +155,7 @@ static const struct tkv_handler handlers[TKV_METHOD_COUNT] = {
     [TKV_METHOD_SERVER_PING] = {TKV_PLACE_EDGE, put_ping, NULL},
     [TKV_METHOD_SERVER_INFO] = {TKV_PLACE_EDGE, put_info, NULL},
     [TKV_METHOD_SERVER_STATS] = {TKV_PLACE_EDGE, put_stats, NULL},
+    [TKV_METHOD_AUTH] = {TKV_PLACE_EDGE, put_ping, NULL},
     [TKV_METHOD_SEQ_CREATE] = {TKV_PLACE_CORE, put_created, NULL},
     [TKV_METHOD_SEQ_APPEND] = {TKV_PLACE_CORE, put_appended, NULL},
     [TKV_METHOD_SEQ_TRUNCATE] = {TKV_PLACE_CORE, put_truncated, NULL},

@@ -38,7 +38,13 @@ static int open_handle(struct tkv_listener *l, uv_loop_t *loop)
 /* Listens on the socket of the next free listener. */
 static enum tkv_status add(struct tkv_server *server)
 {
-    struct tkv_listener *l = &server->listeners[server->n_listeners++];
+    struct tkv_listener *l = &server->listeners[server->n_listeners];
+    if (tkv_access_prepare(server, &l->socket) != TKV_OK) {
+        tkv_listening_remove(&l->socket);
+        close(l->socket.fd);
+        return TKV_EINTERNAL;
+    }
+    server->n_listeners++;
     int rc = open_handle(l, &server->loop);
     l->handle.stream.data = l;
     l->server = server;

@@ -76,6 +76,14 @@ static void fail_for_memory(struct tkv_core *core, struct tkv_op *op, size_t nee
     tkv_core_finish(core, op);
 }
 
+static bool quota_is_fine(struct tkv_core *core, struct tkv_op *op, size_t needed)
+{
+    if (tkv_quota_check(&core->accounts, op->principal, needed, &op->error) == TKV_OK) return true;
+    tkv_stat_add(&core->stats.quota_refused, 1);
+    tkv_core_finish(core, op);
+    return false;
+}
+
 /* Everything that can be wrong with a create before it touches anything. */
 static bool create_is_fine(struct tkv_core *core, struct tkv_op *op, const struct tkv_model **model,
                            uint32_t *capacity, struct tkv_cache_size *size)
@@ -101,7 +109,8 @@ static bool create_is_fine(struct tkv_core *core, struct tkv_op *op, const struc
         return false;
     }
     if (!cache_size(core, &(*model)->geom, *capacity, size)) size->charged = SIZE_MAX;
-    if (size->charged > core->budget - core->cache_bytes) {
+    if (!quota_is_fine(core, op, size->charged)) return false;
+    if (core->cache_bytes > core->budget || size->charged > core->budget - core->cache_bytes) {
         fail_for_memory(core, op, size->charged);
         return false;
     }
@@ -141,6 +150,7 @@ static void create_failed(struct tkv_core *core, struct tkv_op *op, struct tkv_s
     enum tkv_status st = cache->job.status;
     size_t bytes = cache->size.charged;
     core->cache_bytes -= bytes;
+    tkv_quota_release(&core->accounts, cache->account, bytes, false);
     free(cache);
     tkv_sequence_move(core->sequences, seq, TKV_SEQUENCE_ABSENT);
     tkv_sequence_reset(seq);
@@ -185,9 +195,11 @@ static void complete_create(struct tkv_job *job, void *arg)
     if (orphan) tkv_core_free_later(core, seq, &core->stats.sequences_disconnected);
 }
 
-/* The entry of a sequence that is about to be created, ABSENT and initialised; NULL: no memory. */
+/* The entry of a sequence that is about to be created, ABSENT and initialised, its cache on
+ * somebody's account; NULL: no memory. */
 static struct tkv_sequence *fresh_entry(struct tkv_core *core, struct tkv_op *op,
-                                        const struct tkv_model *model, uint32_t capacity)
+                                        const struct tkv_model *model, uint32_t capacity,
+                                        struct tkv_cache *cache)
 {
     struct tkv_sequence *seq = tkv_sequences_find(core->sequences, op->seq);
     if (seq == NULL) seq = tkv_sequences_add(core->sequences, op->seq);
@@ -197,7 +209,9 @@ static struct tkv_sequence *fresh_entry(struct tkv_core *core, struct tkv_op *op
     if (tkv_sequence_init(seq, model, capacity, p->label) == TKV_OK) {
         /* taken now, so that no lack of memory can keep it alive later */
         seq->reaper = mortal ? calloc(1, sizeof *seq->reaper) : NULL;
-        if (!mortal || seq->reaper != NULL) return seq;
+        if (!mortal || seq->reaper != NULL)
+            cache->account = tkv_quota_charge(&core->accounts, op->principal, cache->size.charged);
+        if (cache->account != NULL) return seq;
         tkv_sequence_reset(seq);
     }
     tkv_core_drop_if_unused(core, seq);
@@ -216,7 +230,7 @@ void tkv_run_create(struct tkv_core *core, struct tkv_op *op)
         op->n_seqs = 1;
     }
     struct tkv_cache *cache = tkv_cache_open(&size, core->newest_generation + 1);
-    struct tkv_sequence *seq = cache != NULL ? fresh_entry(core, op, model, capacity) : NULL;
+    struct tkv_sequence *seq = cache != NULL ? fresh_entry(core, op, model, capacity, cache) : NULL;
     if (seq == NULL) {
         free(cache);
         tkv_core_fail(core, op, TKV_ENOMEM, "no host memory for one more sequence");
@@ -247,6 +261,8 @@ void tkv_core_cache_unref(struct tkv_core *core, struct tkv_cache *cache)
     if (--cache->refs > 0) return;
     if (cache->lingers) core->lingering_bytes -= cache->size.charged;
     if (cache->lingers) core->lingering--;
+    if (cache->account != NULL)
+        tkv_quota_release(&core->accounts, cache->account, cache->size.charged, cache->lingers);
     /* the engine works in order: whatever is allocated from now on finds this memory free */
     core->cache_bytes -= cache->size.charged;
     core->checksum_bytes -= cache->mem.bytes - cache->size.charged;
@@ -276,6 +292,7 @@ void tkv_core_free_sequence(struct tkv_core *core, struct tkv_sequence *seq)
     seq->cache->lingers = seq->cache->refs > 1;
     if (seq->cache->lingers) core->lingering_bytes += seq->cache->size.charged;
     if (seq->cache->lingers) core->lingering++;
+    if (seq->cache->lingers) tkv_quota_linger(seq->cache->account, seq->cache->size.charged);
     tkv_core_cache_unref(core, seq->cache);
     seq->cache = NULL;
     tkv_sequence_move(core->sequences, seq, TKV_SEQUENCE_ABSENT);

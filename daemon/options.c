@@ -87,7 +87,7 @@ enum tkv_status tkv_options_apply(const struct tkv_options *options, struct tkv_
         if (st == TKV_EINVAL) snprintf(message, size, "--listen: %s", why);
         if (st != TKV_OK) return st;
     }
-    if (config->n_listen > 0) return TKV_OK;
+    if (config->n_listen > 0) return tkv_access_check_listen(config, message, size);
     return tkv_config_add_listen(config, TKV_LISTEN_DEFAULT, message, size);
 }
 

@@ -256,6 +256,7 @@ static void on_pulse(uv_timer_t *timer)
     uint64_t now = uv_now(&server->loop);
     publish_health(server);
     tkv_connections_check(server, now);
+    tkv_access_check(server, now);
     (void)tkv_core_stats(server->core); /* who reads the gauges from outside sees new ones */
     if (now - server->ticked_ms >= SECOND_MS) {
         server->ticked_ms = now;
@@ -322,6 +323,7 @@ static void close_loop(struct tkv_server *server)
     int rc = uv_loop_close(&server->loop);
     assert(rc == 0);
     (void)rc;
+    tkv_access_close(server);
     free(server);
 }
 
@@ -348,6 +350,7 @@ enum tkv_status tkv_server_open(struct tkv_server **out, const struct tkv_config
     server->config = config;
     tkv_telemetry_start(&server->telemetry);
     st = init_handles(server);
+    if (st == TKV_OK) st = tkv_access_open(server);
     if (st != TKV_OK) goto fail_loop;
     st = tkv_core_open(&server->core, config, dev, wake, server);
     dev = NULL; /* the core's, or closed */

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "daemon/access_token.h"
 #include "daemon/admin.h"
 #include "daemon/alarm.h"
 #include "daemon/config.h"
@@ -48,6 +49,7 @@ struct tkv_server {
     struct tkv_admin admin;
     struct tkv_health health;
     struct tkv_inlet inlet;
+    struct tkv_access access;
     enum tkv_phase phase;
 
     uv_async_t wake;        /* the core has something for us */
@@ -77,7 +79,7 @@ struct tkv_server {
     uint64_t turn_bytes_in; /* at the last turn */
     uint64_t deaf_from_ms;  /* DRAINING: from then on what comes in does not count */
     bool failed;            /* the device is lost */
-    char trash[64 * 1024];  /* input that nobody wants */
+    char trash[64 * 1024];  /* input that nobody wants; also where TLS puts bytes for a moment */
 };
 
 /* Opens the core on dev (which it owns from here on, also on failure), then listens.

@@ -34,6 +34,8 @@ enum { KEY_MAX = 64 };
     ROW(struct tkv_config, key, SIZE, when, field, fallback, min, max, NULL, meaning)
 #define FLAG(key, field, when, fallback, meaning) \
     ROW(struct tkv_config, key, FLAG, when, field, fallback, 0, 1, NULL, meaning)
+#define MODE(key, field, when, fallback, meaning) \
+    ROW(struct tkv_config, key, MODE, when, field, fallback, 0, 0777, NULL, meaning)
 #define WORD(key, field, when, words, fallback, meaning) \
     ROW(struct tkv_config, key, WORD, when, field, fallback, 0, 0, words, meaning)
 #define PART(key, field, when, fallback, meaning) \
@@ -43,8 +45,8 @@ enum { KEY_MAX = 64 };
 #define LIST(key, fallback, meaning) \
     {key, TKV_SETTING_LIST, START, 0, 0, 0, 0, 0, fallback, meaning},
 
-const struct tkv_setting tkv_settings[] = {TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, PART, TEXT, LIST)
-                                               LAST};
+const struct tkv_setting tkv_settings[] = {
+    TKV_SETTINGS(COUNT, SIZE, FLAG, MODE, WORD, PART, TEXT, LIST) LAST};
 
 #undef COUNT
 #undef WORD
@@ -128,6 +130,7 @@ const char *tkv_setting_format(const struct tkv_setting *s, uint64_t value, char
     case TKV_SETTING_SIZE: format_size(value, out, size); break;
     case TKV_SETTING_FLAG: snprintf(out, size, "%s", value != 0 ? "true" : "false"); break;
     case TKV_SETTING_PART: snprintf(out, size, "%g", (double)value / TKV_WHOLE); break;
+    case TKV_SETTING_MODE: snprintf(out, size, "\"%04o\"", (unsigned)value); break;
     case TKV_SETTING_WORD: word_at(s->words, value, out, size); break;
     case TKV_SETTING_TEXT: snprintf(out, size, "\"\""); break;
     case TKV_SETTING_LIST: snprintf(out, size, "%s", s->words != NULL ? s->words : "");

@@ -15,14 +15,16 @@
 /* COUNT(key, field, when, default, min, max, meaning)  a whole number
  * SIZE (key, field, when, default, min, max, meaning)  bytes: a whole number, or such as "64M"
  * FLAG (key, field, when, default, meaning)            true or false
+ * MODE (key, field, when, default, meaning)            of a file: octal digits, as text
  * WORD (key, field, when, words, default, meaning)     one of words; the field is its place
  * PART (key, field, when, default, meaning)            0.0 to 1.0; the field counts millionths
  * TEXT (key, field, when, meaning)                     the field is a string; NULL: none
  * when: LIVE takes effect with a reload, START when the daemon starts. Only the loop thread reads
  * what is LIVE.
- * The lists listen and models have code of their own in config.c, and stand here for their names:
+ * The lists listen and models have code of their own in config.c, those of auth in access_config.c;
+ * they stand here for their names:
  * LIST (key, default, meaning) */
-#define TKV_SETTINGS(COUNT, SIZE, FLAG, WORD, PART, TEXT, LIST)                                   \
+#define TKV_SETTINGS(COUNT, SIZE, FLAG, MODE, WORD, PART, TEXT, LIST)                             \
     LIST("listen", "[\"unix:/run/truekv/truekv.sock\"]",                                          \
          "addresses: \"unix:PATH\", \"tcp:HOST:PORT\"")                                           \
     WORD("backend", backend, START, "auto|cuda|cpu", 0, "auto takes the GPU where there is one")  \
@@ -76,6 +78,32 @@
          "tcp:HOST:PORT or unix:PATH of metrics, health, dashboard; empty: none")                 \
     FLAG("http.allow_verify", http_allow_verify, START, false,                                    \
          "the dashboard may start a debug.verify")                                                \
+    MODE("auth.socket_mode", auth_socket_mode, START, 0660, "mode of Unix sockets, octal")        \
+    TEXT("auth.socket_group", auth_socket_group, START,                                           \
+         "group of Unix sockets; empty: the process's")                                           \
+    LIST("auth.uids", NULL,                                                                       \
+         "users who may connect, by number or name; absent: whom the socket's mode lets in")      \
+    LIST("auth.debug_uids", NULL, "users who may call debug.*; absent: all who connect")          \
+    LIST("auth.admin_uids", NULL,                                                                 \
+         "users who may call admin.*; absent: root and the daemon's own user")                    \
+    TEXT("auth.token_file", auth_token_file, START,                                               \
+         "file with the token that clients over TCP must send first; empty: none")                \
+    FLAG("auth.tcp_without_token", auth_tcp_without_token, START, false,                          \
+         "whoever reaches a TCP address is a client; for a loopback that is trusted")             \
+    TEXT("auth.tls_certificate", auth_tls_certificate, START,                                     \
+         "PEM file of the certificate of TCP addresses, with its chain; empty: no TLS")           \
+    TEXT("auth.tls_key", auth_tls_key, START, "PEM file of its key")                              \
+    TEXT("auth.tls_client_ca", auth_tls_client_ca, START,                                         \
+         "PEM file of those who sign clients' certificates; empty: clients need none")            \
+    COUNT("auth.deadline_ms", auth_deadline_ms, LIVE, 5000, 100, 600000,                          \
+          "how long a connection over TCP may take to send it, milliseconds")                     \
+    LIST("auth.quotas", "()", "what users may have: groups of user, max_sequences, max_bytes")    \
+    COUNT("auth.quota_sequences", auth_quota_sequences, LIVE, 0, 0, 100000000,                    \
+          "sequences that any other user may have; 0: as many as there may be")                   \
+    SIZE("auth.quota_bytes", auth_quota_bytes, LIVE, 0, 0, TKV_PIB,                               \
+         "device memory that their caches may take; 0: as much as there is")                      \
+    FLAG("auth.tcp_debug", auth_tcp_debug, LIVE, false, "debug.* may be called over TCP")         \
+    FLAG("auth.tcp_admin", auth_tcp_admin, LIVE, false, "admin.* may be called over TCP")         \
     WORD("log.level", log_level, LIVE, "error|warning|info|debug", 2, "what is logged")
 
 /* The members of a group of models; each must be given. TEXT(key, field). Fields of tkv_model. */
@@ -92,6 +120,7 @@ enum tkv_setting_kind {
     TKV_SETTING_SIZE,
     TKV_SETTING_FLAG,
     TKV_SETTING_PART,
+    TKV_SETTING_MODE,
     TKV_SETTING_WORD,
     TKV_SETTING_TEXT,
     TKV_SETTING_LIST
@@ -103,7 +132,7 @@ struct tkv_setting {
     bool live;            /* takes effect with a reload */
     size_t offset, width; /* of the field; an unsigned integer of width bytes, but for TEXT */
     uint64_t fallback, min, max;
-    const char *words; /* WORD: "auto|cuda|cpu"; LIST: the default, as written */
+    const char *words; /* WORD: "auto|cuda|cpu"; LIST: the default, as written; NULL: absence */
     const char *meaning;
 };
 
@@ -111,7 +140,7 @@ struct tkv_setting {
 extern const struct tkv_setting tkv_settings[];
 extern const struct tkv_setting tkv_model_settings[];
 
-/* Reads and writes the field of a COUNT, SIZE, FLAG, PART or WORD in the struct at base. */
+/* Reads and writes the field of a COUNT, SIZE, FLAG, PART, MODE or WORD in the struct at base. */
 uint64_t tkv_setting_get(const struct tkv_setting *s, const void *base);
 void tkv_setting_set(const struct tkv_setting *s, void *base, uint64_t value);
 

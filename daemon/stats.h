@@ -27,6 +27,8 @@
     X(memory_states, freeing, "gauge: those of freed sequences, still read or on the way")  \
     X(memory_states, checksums, "gauge: those of checksums, not budgeted")                  \
     X(memory_states, free, "gauge: those that the budget has left")                         \
+    X(quota, users, "gauge: users on whose account sequences are")                          \
+    X(quota, refused, "seq.create requests refused by a quota")                             \
     X(append, requests, "seq.append requests admitted")                                     \
     X(append, items, "items written")                                                       \
     X(append, tokens, "positions written, summed over items")                               \

@@ -58,6 +58,11 @@ static enum tkv_status read_seqs_of_scrub(struct tkv_reader *reader, const struc
 
 static const struct tkv_field fields_none[] = {{0}};
 
+static const struct tkv_field fields_auth[] = {
+    {"token", tkv_read_text, AT(auth, token), .required = true, .max = TKV_TOKEN_BYTES_MAX},
+    {0},
+};
+
 static const struct tkv_field fields_seq_create[] = {
     {"seq", tkv_read_maybe, AT(seq_create, seq), SEQ},
     {"model", tkv_read_text, AT(seq_create, model), .max = TKV_NAME_BYTES_MAX},

@@ -9,14 +9,25 @@ enum {
     LINES_MANY = 3
 };
 
+/* A line, its \r\n, and one more read behind it. */
+static size_t buffer_max(size_t line_max)
+{
+    return line_max < SIZE_MAX / 2 ? line_max + 2 + ROOM_MAX : SIZE_MAX / 2;
+}
+
 void tkv_frame_init(struct tkv_frame *f, size_t line_max)
 {
     assert(line_max > 0);
     *f = (struct tkv_frame){.line_max = line_max};
     f->room = ROOM_MIN;
-    /* A line, its \r\n, and one more read behind it. */
-    size_t max = line_max < SIZE_MAX / 2 ? line_max + 2 + ROOM_MAX : SIZE_MAX / 2;
-    tkv_buffer_init(&f->in, max);
+    tkv_buffer_init(&f->in, buffer_max(line_max));
+}
+
+void tkv_frame_limit(struct tkv_frame *f, size_t line_max)
+{
+    assert(line_max > 0);
+    f->line_max = line_max;
+    if (f->in.max < buffer_max(line_max)) f->in.max = buffer_max(line_max);
 }
 
 void tkv_frame_close(struct tkv_frame *f)

@@ -42,6 +42,10 @@ struct tkv_frame {
 
 /* line_max: the longest line allowed, in bytes, without its end. */
 void tkv_frame_init(struct tkv_frame *f, size_t line_max);
+
+/* Another limit for the lines from here on. */
+void tkv_frame_limit(struct tkv_frame *f, size_t line_max);
+
 void tkv_frame_close(struct tkv_frame *f);
 
 /* Where the next bytes of the stream go: *to of *room bytes (> 0). While a payload is under way and

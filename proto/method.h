@@ -8,8 +8,9 @@
 
 /* Limits of one request; a configuration may set lower ones, never higher. */
 enum {
-    TKV_SEQS_MAX = 4096,      /* entries of seqs */
-    TKV_BATCH_MAX = 1024,     /* requests in one array */
+    TKV_SEQS_MAX = 4096,  /* entries of seqs */
+    TKV_BATCH_MAX = 1024, /* requests in one array */
+    TKV_TOKEN_BYTES_MAX = 512,
     TKV_NAME_BYTES_MAX = 256, /* label, model, fault: bytes of UTF-8 */
     TKV_SELFTEST_MAX = 4096,  /* m, n_kv_heads, layers; the others: below */
     TKV_HEAD_DIM_MAX = 65536,
@@ -22,6 +23,7 @@ enum {
     X(SERVER_PING, "server.ping", none)                 \
     X(SERVER_INFO, "server.info", none)                 \
     X(SERVER_STATS, "server.stats", none)               \
+    X(AUTH, "auth", auth)                               \
     X(SEQ_CREATE, "seq.create", seq_create)             \
     X(SEQ_APPEND, "seq.append", seq_append)             \
     X(SEQ_TRUNCATE, "seq.truncate", seq_truncate)       \

@@ -27,6 +27,10 @@ struct tkv_maybe_dtype {
     enum tkv_dtype value;
 };
 
+struct tkv_auth {
+    const char *token;
+};
+
 struct tkv_seq_create {
     struct tkv_maybe seq, capacity, ttl_ms;
     const char *model, *label; /* NULL: absent */

@@ -22,6 +22,7 @@ struct tkv_request {
     size_t id_len;
     uint64_t payload_bytes; /* the member "payload"; 0: none */
     union {
+        struct tkv_auth auth;
         struct tkv_seq_create seq_create;
         struct tkv_seq_append seq_append;
         struct tkv_seq_truncate seq_truncate;

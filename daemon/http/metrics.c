@@ -35,6 +35,9 @@ static void put_one(struct tkv_buffer *out, const char *name, const char *type, 
       "Sequences freed because their ttl_ms had passed.")                                        \
     X("truekv_sequences_disconnected_total", "counter", sequences_disconnected,                  \
       "Sequences freed because their client went away.")                                         \
+    X("truekv_quota_users", "gauge", quota_users, "Users on whose account sequences are.")       \
+    X("truekv_quota_refused_total", "counter", quota_refused,                                    \
+      "Creates refused because of a user's quota.")                                              \
     X("truekv_memory_budget_bytes", "gauge", memory_budget_bytes,                                \
       "Device memory that caches may take.")                                                     \
     X("truekv_staging_bytes", "gauge", memory_staging_bytes,                                     \

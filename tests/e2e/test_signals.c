@@ -326,6 +326,9 @@ END_TEST
 START_TEST(tcp)
 {
     const char *const extra[] = {"--listen", "tcp:127.0.0.1:0", NULL};
+    char text[512];
+    snprintf(text, sizeof text, "%sauth: { tcp_without_token = true; };\n", config);
+    daemon_configure(&d, text);
     daemon_spawn(&d, extra);
     daemon_wait_ready(&d);
     const char *at = NULL;

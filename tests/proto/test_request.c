@@ -72,6 +72,18 @@ START_TEST(methods_not_served)
 }
 END_TEST
 
+START_TEST(auth)
+{
+    struct tkv_message *msg = parse_good(REQUEST("auth", "{\"token\":\"a b\"}"), TKV_METHOD_AUTH);
+    ck_assert_str_eq(msg->requests[0].params.auth.token, "a b");
+    tkv_message_free(msg);
+    assert_error(REQUEST("auth", "{}"), TKV_EINVAL, "token");
+    assert_error(REQUEST("auth", "{\"token\":1}"), TKV_EINVAL, "token");
+    assert_error(REQUEST("auth", "{\"token\":\"\\u0000\"}"), TKV_EINVAL, "token");
+    assert_error(REQUEST("auth", "{\"token\":\"a\",\"user\":\"b\"}"), TKV_EINVAL, "user");
+}
+END_TEST
+
 START_TEST(seq_create)
 {
     struct tkv_message *msg = parse_good(
@@ -433,6 +445,7 @@ int main(void)
     TCase *tc = tcase_create("request");
     tcase_add_test(tc, methods_without_params);
     tcase_add_test(tc, methods_not_served);
+    tcase_add_test(tc, auth);
     tcase_add_test(tc, seq_create);
     tcase_add_test(tc, seq_append_from_payload);
     tcase_add_test(tc, seq_append_from_data);
