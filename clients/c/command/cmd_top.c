@@ -141,7 +141,7 @@ static void list(struct app *app, struct top *top)
         to->label = page.seqs[i].label != NULL ? strdup(page.seqs[i].label) : NULL;
         to->model = strdup(page.seqs[i].model);
     }
-    if (top->n_sequences > 0)
+    if (top->sequences != NULL)
         qsort(top->sequences, top->n_sequences, sizeof *top->sequences, by_idle);
 }
 
