@@ -51,8 +51,9 @@ static void copy_text(char *to, size_t size, const char *from)
     size_t n = 0;
     for (; from[n] != '\0' && n + 1 < size; n++)
         to[n] = (unsigned char)from[n] < 0x20 ? ' ' : from[n];
-    while (from[n] != '\0' && n > 0 && ((unsigned char)from[n] & 0xc0) == 0x80)
-        n--; /* not in the middle of a character */
+    for (int i = 0; i < 3 && from[n] != '\0' && n > 0 && ((unsigned char)from[n] & 0xc0) == 0x80;
+         i++)
+        n--; /* not in the middle of a character, where it is one */
     to[n] = '\0';
 }
 
@@ -112,10 +113,11 @@ enum truekv_status tkc_fail_lost(struct truekv *kv)
 static enum truekv_status status_of(const char *reason, int code)
 {
     for (int i = 1; i < TRUEKV_STATUS_COUNT; i++) {
-        if (statuses[i].code != 0 && strcmp(statuses[i].reason, reason) == 0) return i;
+        if (statuses[i].code != 0 && strcmp(statuses[i].reason, reason) == 0)
+            return (enum truekv_status)i;
     }
     for (int i = 1; i < TRUEKV_STATUS_COUNT; i++) {
-        if (code != 0 && statuses[i].code == code) return i;
+        if (code != 0 && statuses[i].code == code) return (enum truekv_status)i;
     }
     return TRUEKV_EUNKNOWN;
 }

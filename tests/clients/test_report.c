@@ -277,6 +277,19 @@ static void check_stats(const char *json, const char *expected)
     free(text);
 }
 
+/* Goal: a daemon's names and numbers do not command a terminal, nor break a conversion. */
+START_TEST(stats_are_harmless)
+{
+    check_stats("{\"a\\u001b[31m\":{\"x_bytes\":1e300},\"b\\u0007.c\":1,\"b\\u0007.d\":2}",
+                "a?[31m\n"
+                "  x_bytes  1e+300\n"
+                "\n"
+                "b?\n"
+                "  c  1\n"
+                "  d  2\n");
+}
+END_TEST
+
 /* Goal: any object of numbers becomes groups, whatever its shape. */
 START_TEST(stats_of_any_shape)
 {
@@ -298,6 +311,7 @@ START_TEST(stats_of_any_shape)
                                                                                  "  count  1\n"
                                                                                  "\n"
                                                                                  "x  [1,2]\n");
+    check_stats("{\"a.b\":1,\"a.c\":2,\"a\":3}", "a\n  b  1\n  c  2\n\na  3\n");
     check_stats("{}", "");
 }
 END_TEST
@@ -314,6 +328,7 @@ int main(void)
     tcase_add_test(tc, every_kind_is_explained);
     tcase_add_test(tc, numbers_as_text);
     tcase_add_test(tc, notes_stand_on_top);
+    tcase_add_test(tc, stats_are_harmless);
     tcase_add_test(tc, stats_of_any_shape);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);

@@ -137,8 +137,7 @@ void report_skipped(struct out *o, const cJSON *result, const char *what,
     table_init(&t, (const char *const[]){">", "", ""}, 3);
     cJSON_ArrayForEach(item, skipped)
     {
-        uint64_t n =
-            cJSON_IsNumber(item) && item->valuedouble > 0 ? (uint64_t)item->valuedouble : 0;
+        uint64_t n = json_count(skipped, item->string);
         if (n == 0) continue;
         table_cell(&t, "%s", out_count(n, text, sizeof text));
         table_cell(&t, "%s", item->string);

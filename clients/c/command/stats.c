@@ -24,7 +24,8 @@ static bool is_size(const char *name)
 static void explain(const char *name, double value, char *text, size_t size)
 {
     text[0] = '\0';
-    if (is_size(name) && value >= 1024) tkv_format_size((uint64_t)value, text, (unsigned)size);
+    if (is_size(name) && value >= 1024 && value < 9.2e18)
+        tkv_format_size((uint64_t)value, text, (unsigned)size);
     if (ends_with(name, "_us") && value >= 1000) out_duration(value / 1e6, text, size);
     if (ends_with(name, "_ms") && value >= 1000) out_duration(value / 1e3, text, size);
     if ((ends_with(name, "_s") || ends_with(name, "_seconds")) && value >= 120)
@@ -74,9 +75,11 @@ static void put_members(struct table *t, const char *prefix, const cJSON *object
 static void begin_group(struct out *o, struct table *t, const char *name, size_t len, bool *first)
 {
     static const char *const heads[] = {"", ">", ""};
+    char title[NAME_BYTES];
     if (!*first) fputc('\n', o->to);
     *first = false;
-    if (len > 0) out_put(o, BOLD, "%.*s\n", (int)len, name);
+    snprintf(title, sizeof title, "%.*s", (int)len, name);
+    if (len > 0) out_put(o, BOLD, "%s\n", out_clean(title));
     table_init(t, heads, 3);
 }
 
@@ -95,7 +98,7 @@ static bool same_prefix(const cJSON *a, const cJSON *b)
 {
     size_t n = prefix_of(a);
     return b != NULL && !cJSON_IsObject(b) && prefix_of(b) == n && a->string[n] != '\0' &&
-           strncmp(a->string, b->string, n) == 0;
+           b->string[n] != '\0' && strncmp(a->string, b->string, n) == 0;
 }
 
 /* Flat members from `item` on that share their prefix, or have neighbours of no group. Returns the

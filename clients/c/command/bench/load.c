@@ -88,10 +88,11 @@ static enum truekv_status status_of(const char *reason)
 static void give_up(struct load *l, const cJSON *error, const char *json, size_t len)
 {
     const cJSON *data = cJSON_GetObjectItemCaseSensitive(error, "data");
+    const cJSON *code = cJSON_GetObjectItemCaseSensitive(error, "code");
     const char *message = json_text(error, "message"), *reason = json_text(data, "reason");
     tkc_error_set(&l->why, status_of(reason), 0, "%s", message != NULL ? message : "refused");
     if (reason != NULL) snprintf(l->why.reason, sizeof l->why.reason, "%s", reason);
-    l->why.code = (int)json_number(error, "code");
+    l->why.code = cJSON_IsNumber(code) ? code->valueint : 0;
     free(l->why_json);
     l->why_json = strndup(json, len);
     l->why.json = l->why_json;
