@@ -10,7 +10,7 @@ set -u
 
 suites="device append checksum guards faults compare"            # the kernels
 core="core upload verify scrub shadow mutations hard_cases untouched false_alarm model failures"                          # the daemon without sockets
-e2e="wire payloads deadlines sequences_e2e many_clients faults_e2e slow_clients signals random_bytes" # the real binary on its socket
+e2e="wire payloads deadlines limits sequences_e2e many_clients faults_e2e slow_clients signals admin kills random_bytes" # the real binary on its socket
 here=$(cd "$(dirname "$0")" && pwd)
 sanitize=no
 folder=
