@@ -7,7 +7,7 @@
 #include "tests/support/check_main.h"
 
 static const char config[] =
-    "models = ( " FX_TINY " );\nmemory: { budget = \"1M\"; };\n"
+    "models = ( " FX_TINY " );\nmemory: { budget = \"64M\"; };\n"
     "limits: { max_payload_bytes = \"64K\"; staging_bytes = \"256K\"; };\n";
 
 static struct daemon d;
@@ -90,7 +90,7 @@ static const struct {
     {"seq.create", "{\"seq\":9223372036854775807}", "invalid_params"},
     {"seq.create", "{\"seq\":99999999999999999999999999}", "invalid_params"},
     {"seq.create", "{\"ttl_ms\":18446744073709551616}", "invalid_params"},
-    {"seq.create", "{\"capacity\":1000000}", "out_of_memory"},
+    {"seq.create", "{\"capacity\":1000000000}", "out_of_memory"},
     {"seq.append", "{\"seqs\":[1],\"tokens\":4294967295,\"data\":{\"values\":[1]}}",
      "invalid_params"},
     {"seq.append", "{\"seqs\":[1],\"tokens\":4294967296,\"data\":{\"values\":[1]}}",

@@ -34,7 +34,9 @@ static void use(struct tkv_config *config)
     struct tkv_config other;
     struct tkv_reload report;
     MUST(config->n_models > 0 && config->batch_max_items >= 1);
-    MUST(tkv_options_apply(&options, config, message, sizeof message) == TKV_OK);
+    enum tkv_status st = tkv_options_apply(&options, config, message, sizeof message);
+    MUST(st == TKV_OK || (st == TKV_EINVAL && message[0] != '\0')); /* tcp without a token */
+    if (st != TKV_OK) return;
     MUST(config->n_listen > 0);
     tkv_config_init(&other);
     tkv_config_reload(&other, config, &report);
