@@ -13,6 +13,8 @@ static const uint64_t states_max = UINT64_C(3000000);
 struct frame {
     size_t op;
     uint64_t newest;  /* the latest request among those done */
+    uint64_t first;   /* first_answer() */
+    bool only;        /* nothing else need be tried in its place */
     unsigned guesses; /* operations without an answer, one after the other, that end here */
     struct h_state state;
 };
@@ -28,7 +30,8 @@ struct search {
     bool *done;          /* [n] */
     size_t *before;      /* [n]: the one of the same connection that must be done first, + 1 */
     size_t *follower;    /* [n]: the next one of the same connection, + 1 */
-    size_t *creator;     /* [n]: CREATE without an answer: what frees it on disconnection, + 1 */
+    size_t *leader;      /* [n]: the one before it on its connection, + 1 */
+    size_t *partner;     /* [n]: of a CREATE, its GONE; of a GONE, its CREATE; + 1 */
     size_t left;         /* that must be done */
     unsigned guesses_max;
     bool held_back;       /* a guess was not made because of guesses_max */
@@ -89,12 +92,11 @@ static void put_back(struct search *q, size_t i)
 /* --- what may come next ------------------------------------------------------------------------
  */
 
-/* The first answer among what is left and was asked for by `until`. What was asked for later was
- * answered later still. */
-static uint64_t first_answer(const struct search *q, uint64_t until)
+/* The first answer among what is left: nothing that was asked for later may come next. */
+static uint64_t first_answer(const struct search *q)
 {
     uint64_t first = H_NEVER;
-    for (size_t at = q->next[HEAD]; at != HEAD && q->ops[at - 1].invoke <= until; at = q->next[at])
+    for (size_t at = q->next[HEAD]; at != HEAD && q->ops[at - 1].invoke <= first; at = q->next[at])
         if (!is_guess(q, at - 1) && ret_of(q, at - 1) < first) first = ret_of(q, at - 1);
     return first;
 }
@@ -102,7 +104,8 @@ static uint64_t first_answer(const struct search *q, uint64_t until)
 /* Whether one that comes later on the same connection, or its very end, is done. */
 static bool is_overtaken(const struct search *q, size_t i)
 {
-    if (q->creator[i] != 0 && q->done[q->creator[i] - 1]) return true;
+    size_t gone = q->ops[i].kind == H_CREATE ? q->partner[i] : 0;
+    if (gone != 0 && q->done[gone - 1]) return true;
     for (size_t at = q->follower[i]; at != 0; at = q->follower[at - 1]) {
         if (q->done[at - 1]) return true;
     }
@@ -123,9 +126,10 @@ static bool may_come(struct search *q, size_t i, const struct frame *now)
 {
     const struct h_op *op = &q->ops[i];
     if (q->limits->out != 0 && op->request == q->limits->out && op->maybe) return false;
+    if (is_guess(q, i) && now->newest > ret_of(q, i)) return false; /* most of them, quickly */
     if (must_wait(q, i)) return false;
     uint64_t earliest = earliest_of(q, i, &now->state);
-    if (earliest > ret_of(q, i) || first_answer(q, earliest) < earliest) return false;
+    if (earliest > ret_of(q, i) || earliest > now->first) return false;
     if (!op->maybe) return true;
     if (now->newest > ret_of(q, i) || is_overtaken(q, i)) return false;
     if (!is_guess(q, i) || now->guesses < q->guesses_max) return true;
@@ -153,29 +157,92 @@ static bool enter(struct search *q, size_t i, struct frame *now)
     if (!may_come(q, i, now) || !h_step(&after.state, &q->ops[i])) return false;
     if (q->ops[i].invoke > after.newest) after.newest = q->ops[i].invoke;
     after.guesses = is_guess(q, i) ? now->guesses + 1 : 0;
+    after.only = false;
     if (!is_new(q, i, &after)) return false;
     q->found->states++;
     now->op = i;
     q->frames[q->depth++] = *now;
     take_out(q, i);
     *now = after;
+    now->first = first_answer(q);
     return true;
 }
 
-static size_t leave(struct search *q, struct frame *now)
+/* Whether it leaves all as it is; a lease that it renews is not. */
+static bool is_same(const struct h_state *a, const struct h_state *b)
+{
+    return a->exists == b->exists && a->incarnation == b->incarnation && a->appends == b->appends &&
+           memcmp(a->lens, b->lens, sizeof a->lens) == 0 &&
+           (a->ttl_ns == 0 || a->named_ns == b->named_ns);
+}
+
+/* The first end among what is left, and of guesses that can still be made. */
+static uint64_t first_end(const struct search *q, const struct frame *now)
+{
+    uint64_t first = H_NEVER;
+    for (size_t at = q->next[HEAD]; at != HEAD; at = q->next[at]) {
+        uint64_t end = ret_of(q, at - 1);
+        if (q->ops[at - 1].invoke > first) break;
+        if (is_guess(q, at - 1) && end < now->newest) continue;
+        if (end < first) first = end;
+    }
+    return first;
+}
+
+/* What may come next, fits, and could change nothing later either may as well come now: wherever it
+ * stands in an order that explains all, it can be moved to here. Then nothing else need be tried in
+ * its place. (Not so a GONE whose CREATE is still to come, perhaps; nor what would put an end to
+ * a guess: what was asked for when its time was over, or later on its connection.) */
+static bool costs_nothing(struct search *q, size_t i, const struct frame *now)
+{
+    const struct h_op *op = &q->ops[i];
+    struct h_state after = now->state;
+    if (op->maybe || (h_may_change(op) && op->kind != H_GONE)) return false;
+    if (op->kind == H_GONE && q->partner[i] != 0 && !q->done[q->partner[i] - 1]) return false;
+    for (size_t at = q->leader[i]; at != 0; at = q->leader[at - 1]) {
+        if (is_guess(q, at - 1) && !q->done[at - 1]) return false;
+    }
+    return may_come(q, i, now) && h_step(&after, op) && is_same(&now->state, &after);
+}
+
+static bool enter_at_no_cost(struct search *q, struct frame *now)
+{
+    uint64_t first = first_end(q, now);
+    for (size_t at = q->next[HEAD]; at != HEAD && q->ops[at - 1].invoke <= first;
+         at = q->next[at]) {
+        if (!costs_nothing(q, at - 1, now)) continue;
+        now->only = true;
+        if (enter(q, at - 1, now)) return true;
+        now->only = false;
+    }
+    return false;
+}
+
+static void leave(struct search *q, struct frame *now)
 {
     *now = q->frames[--q->depth];
     put_back(q, now->op);
-    return now->op;
+}
+
+/* Back to the last choice; false: there is none. */
+static bool go_back(struct search *q, struct frame *now)
+{
+    do {
+        if (q->depth == 0) return false;
+        leave(q, now);
+    } while (now->only);
+    return true;
 }
 
 /* The order of trying: what was answered, as it was asked for, then what was not. */
-static size_t following(const struct search *q, size_t at, bool *guessing)
+static size_t following(const struct search *q, size_t at, const struct frame *now, bool *guessing)
 {
     for (at = q->next[at];; at = q->next[at]) {
-        if (at == HEAD && *guessing) return HEAD;
-        if (at == HEAD) *guessing = true;
-        if (at != HEAD && is_guess(q, at - 1) == *guessing) return at;
+        bool end = at == HEAD || q->ops[at - 1].invoke > now->first;
+        if (end && *guessing) return HEAD;
+        if (end) *guessing = true;
+        if (end) at = HEAD;
+        if (!end && is_guess(q, at - 1) == *guessing) return at;
     }
 }
 
@@ -191,19 +258,20 @@ static void note_longest(struct search *q, const struct frame *now)
 /* Whether all that must be done can be done, with at most guesses_max guesses in a row. */
 static bool descend(struct search *q)
 {
-    struct frame now = {.guesses = 0};
+    struct frame now = {.first = first_answer(q)};
     bool guessing = false;
     size_t at = HEAD;
     while (q->left > 0) {
-        at = following(q, at, &guessing);
+        if (at == HEAD && !guessing && enter_at_no_cost(q, &now)) continue;
+        at = following(q, at, &now, &guessing);
         if (at != HEAD && enter(q, at - 1, &now)) {
             note_longest(q, &now);
             at = HEAD;
             guessing = false;
         } else if (at == HEAD) {
-            if (q->depth == 0 || q->found->states > states_max) return false;
-            at = leave(q, &now) + 1;
-            guessing = is_guess(q, at - 1);
+            if (q->found->states > states_max || !go_back(q, &now)) return false;
+            at = now.op + 1;
+            guessing = is_guess(q, now.op);
         }
     }
     note_longest(q, &now);
@@ -237,6 +305,7 @@ static void relate_on_connection(struct search *q, size_t i)
     for (size_t j = i; q->ops[i].conn != 0 && j-- > 0;) {
         if (q->ops[j].conn != q->ops[i].conn) continue;
         q->follower[j] = i + 1;
+        q->leader[i] = j + 1;
         q->before[i] = q->ops[j].maybe ? q->before[j] : j + 1;
         return;
     }
@@ -247,9 +316,10 @@ static void relate(struct search *q)
     for (size_t i = 0; i < q->n; i++) {
         const struct h_op *op = &q->ops[i];
         relate_on_connection(q, i);
-        for (size_t j = 0; op->kind == H_CREATE && op->maybe && j < q->n; j++) {
-            if (q->ops[j].kind == H_GONE && q->ops[j].incarnation == op->request)
-                q->creator[i] = j + 1;
+        for (size_t j = 0; op->kind == H_GONE && j < q->n; j++) {
+            if (q->ops[j].kind != H_CREATE || q->ops[j].request != op->incarnation) continue;
+            q->partner[i] = j + 1;
+            q->partner[j] = i + 1;
         }
     }
 }
@@ -268,7 +338,8 @@ static void free_all(struct search *q)
     free(q->done);
     free(q->before);
     free(q->follower);
-    free(q->creator);
+    free(q->leader);
+    free(q->partner);
     free(q->frames);
     h_memo_close(&q->memo);
 }
@@ -285,7 +356,8 @@ void h_search(const struct h_op *ops, size_t n, const struct h_limits *limits,
     q.done = take(n, sizeof *q.done);
     q.before = take(n, sizeof *q.before);
     q.follower = take(n, sizeof *q.follower);
-    q.creator = take(n, sizeof *q.creator);
+    q.leader = take(n, sizeof *q.leader);
+    q.partner = take(n, sizeof *q.partner);
     q.frames = take(n, sizeof *q.frames);
     link_all(&q);
     relate(&q);
@@ -295,6 +367,10 @@ void h_search(const struct h_op *ops, size_t n, const struct h_limits *limits,
         q.guesses_max++;
         found->linearizable = descend(&q);
     } while (!found->linearizable && q.held_back && found->states <= states_max);
+        fprintf(stderr,
+                "n %zu guesses_max %u states %lu ok %d depth %zu seq %lu limits %lx %lx %lx\n", n,
+                q.guesses_max, found->states, found->linearizable, found->n_order,
+                n ? ops[0].seq : 0, q.limits->in, q.limits->out, q.limits->first);
     found->given_up = !found->linearizable && found->states > states_max;
     free_all(&q);
 }

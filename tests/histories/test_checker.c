@@ -257,6 +257,23 @@ START_TEST(a_connection_keeps_its_order)
 }
 END_TEST
 
+/* Goal: an answer that fits at once does not keep the search from a guess that it puts an end to.
+ */
+START_TEST(a_guess_before_what_follows_it)
+{
+    create(0, 1);
+    struct h_op *guess = lost(append(100, 1, 2, 3));
+    struct h_op *look = add(H_READ, H_OUT_RANGE, 4, 9);
+    look->pos = 5;
+    append(200, 2, 6, 7);
+    guess->conn = look->conn = 5;
+    ck_assert_msg(fine(), "they were sent one after the other");
+    guess->conn = 0;
+    guess->ret = 3 * MS;
+    ck_assert_msg(fine(), "the one was over before the other began");
+}
+END_TEST
+
 START_TEST(a_disconnection_frees)
 {
     create(0, 1)->mortal = true;
@@ -442,6 +459,7 @@ int main(void)
     tcase_add_test(tests, layers_of_their_own);
     tcase_add_test(tests, one_request_with_the_same_sequence_twice);
     tcase_add_test(tests, a_connection_keeps_its_order);
+    tcase_add_test(tests, a_guess_before_what_follows_it);
     tcase_add_test(tests, a_disconnection_frees);
     tcase_add_test(tests, a_create_without_an_answer_goes_with_its_client);
     tcase_add_test(tests, a_lease);
