@@ -367,10 +367,6 @@ void h_search(const struct h_op *ops, size_t n, const struct h_limits *limits,
         q.guesses_max++;
         found->linearizable = descend(&q);
     } while (!found->linearizable && q.held_back && found->states <= states_max);
-        fprintf(stderr,
-                "n %zu guesses_max %u states %lu ok %d depth %zu seq %lu limits %lx %lx %lx\n", n,
-                q.guesses_max, found->states, found->linearizable, found->n_order,
-                n ? ops[0].seq : 0, q.limits->in, q.limits->out, q.limits->first);
     found->given_up = !found->linearizable && found->states > states_max;
     free_all(&q);
 }
