@@ -327,15 +327,19 @@ static void close_loop(struct tkv_server *server)
     free(server);
 }
 
+static void start_signals(struct tkv_server *server)
+{
+    uv_signal_start(&server->signals[0], on_signal, SIGTERM);
+    uv_signal_start(&server->signals[1], on_signal, SIGINT);
+    uv_signal_start(&server->signals[2], on_hangup, SIGHUP);
+}
+
 static void start_handles(struct tkv_server *server)
 {
     uint64_t us = tkv_notify_watchdog_us(), pulse_ms = server->config->limits_device_ms / 4 + 1;
     if (pulse_ms > PULSE_MS) pulse_ms = PULSE_MS;
     uv_prepare_start(&server->before, on_prepare);
     uv_check_start(&server->after, on_turn);
-    uv_signal_start(&server->signals[0], on_signal, SIGTERM);
-    uv_signal_start(&server->signals[1], on_signal, SIGINT);
-    uv_signal_start(&server->signals[2], on_hangup, SIGHUP);
     uv_timer_start(&server->pulse, on_pulse, pulse_ms, pulse_ms);
     if (us > 0) uv_timer_start(&server->watchdog, on_watchdog, 0, us / 2000 + 1);
     tkv_server_kick(server); /* the first turn sets the alarm */
@@ -364,6 +368,7 @@ enum tkv_status tkv_server_open(struct tkv_server **out, const struct tkv_config
     publish_health(server);
     server->telemetry.steps = tkv_core_steps(server->core);
     server->telemetry.backend = tkv_core_device(server->core)->backend;
+    start_signals(server); /* before anybody can know that it is there */
     st = tkv_listeners_open(server);
     if (st != TKV_OK) goto fail_core;
     start_handles(server);

@@ -3,7 +3,8 @@
  *
  * libuv closes descriptors by a raw system call, which the sanitizer does not see. When the number
  * comes back as the memfd of a cache, on the engine thread, it takes that for a race with the
- * loop's accept() of the connection that had the number before. */
+ * loop's accept() of the connection that had the number before; likewise when it comes back to the
+ * thread that accepts for HTTP. */
 const char *__tsan_default_suppressions(void);
 
 const char *__tsan_default_suppressions(void)
@@ -11,5 +12,6 @@ const char *__tsan_default_suppressions(void)
     return "race_top:mmap\n"
            "race_top:close\n"
            "race_top:ftruncate\n"
-           "race_top:fcntl\n";
+           "race_top:fcntl\n"
+           "race_top:accept4\n";
 }

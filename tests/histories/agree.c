@@ -232,6 +232,7 @@ static bool orders_agree(const struct part *parts, size_t n)
 static bool is_whole(struct check *c, const struct part *parts, size_t n)
 {
     size_t done = 0;
+    assert(c->all != NULL && n > 0);
     for (size_t i = 0; i < n; i++)
         done += parts[i].place != SIZE_MAX;
     if (done == 0 || orders_agree(parts, n)) return true;
@@ -240,7 +241,8 @@ static bool is_whole(struct check *c, const struct part *parts, size_t n)
     snprintf(c->verdict->text, sizeof c->verdict->text,
              "request r%" PRIx64 " of %zu sequences, from %" PRIu64
              " on, was not done in all of them at once",
-             parts[0].request, n, c->all[parts[0].history].ops[0].seq);
+             parts[0].request, n,
+             c->all[parts[0].history].ops[0].seq); // NOLINT: a history of a part has operations
     return false;
 }
 
@@ -301,6 +303,7 @@ static bool check_pairs(struct check *c, const struct parts *parts, size_t at, s
 
 static bool check_together(struct check *c, struct parts *parts)
 {
+    if (parts->all == NULL) return true; /* there are none */
     qsort(parts->all, parts->n, sizeof *parts->all, by_request);
     for (size_t at = 0, n; at < parts->n; at += n) {
         n = same_request(parts, at);

@@ -56,7 +56,7 @@ uint16_t h_half(int value)
 
 static uint64_t hash_cell(const uint16_t cell[H_HEADS * H_DIM])
 {
-    return XXH3_64bits(cell, H_HEADS * H_DIM * sizeof *cell) | 1;
+    return XXH3_64bits(cell, (size_t)H_HEADS * H_DIM * sizeof *cell) | 1;
 }
 
 uint64_t h_cell(uint64_t tag, uint32_t layer, uint32_t kv, uint32_t token)

@@ -46,7 +46,7 @@ static bool all_as_wanted(struct wire *w, const struct wanted *wanted, char *tex
 static void wait_for(struct wire *w, const struct wanted *wanted)
 {
     char text[128] = "";
-    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000};
+    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
     for (int waited = 0; waited < QUIET_MS; waited += PAUSE_MS) {
         if (all_as_wanted(w, wanted, text, sizeof text)) return;
         nanosleep(&pause, NULL);

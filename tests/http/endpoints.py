@@ -26,7 +26,7 @@ def samples(page: str) -> dict[str, float]:
 
 class Endpoints(unittest.TestCase):
     def setUp(self) -> None:
-        self.daemon = Daemon("http: { allow_verify = true; };")
+        self.daemon = Daemon("http: { allow_verify = true; }; limits: { device_ms = 600000; };")
         self.addCleanup(self.daemon.close)
 
     def metrics(self) -> dict[str, float]:
