@@ -416,7 +416,7 @@ static bool wants_input(struct tkv_connection *conn)
 {
     switch (conn->state) {
     case TKV_CONNECTION_OPEN: return !is_full(conn);
-    case TKV_CONNECTION_LOST:
+    case TKV_CONNECTION_LOST: return !conn->peer.denied; /* a reset would free its place */
     case TKV_CONNECTION_LINGERING: return true;
     case TKV_CONNECTION_ENDED:
     case TKV_CONNECTION_CLOSED: break;

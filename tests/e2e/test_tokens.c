@@ -305,6 +305,27 @@ START_TEST(wrong_ones_wait_alone)
 }
 END_TEST
 
+/* Goal: a wrong one keeps its place until it has been told, also where it resets the connection:
+ * who does so must not guess as fast as the network goes.
+ * Method: it is counted as told no later than as closed. */
+START_TEST(leaving_frees_no_place)
+{
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    open_tcp(&tcp, start(""));
+    wire_sendf(&tcp, AUTH_OF("wrong"));
+    while (strstr(daemon_log(&d), "auth_failed id=") == NULL)
+        usleep(1000);
+    ck_assert_int_eq(setsockopt(tcp.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+    wire_close(&tcp);
+    while (closed_as(&w, "unauthenticated") < 1)
+        usleep(1000);
+    cJSON *stats = wire_call(&w, "server.stats", NULL);
+    ck_assert(json_number(stats, "result.requests.errors") == 1);
+    cJSON_Delete(stats);
+    daemon_stop(&d);
+}
+END_TEST
+
 /* Goal: the daemon ends though some are unknown, or wait for their answer. */
 START_TEST(drain_does_not_wait_for_them)
 {
@@ -411,6 +432,7 @@ int main(void)
     tcase_add_loop_test(tests, the_deadline, 0, 2);
     tcase_add_test(tests, few_places);
     tcase_add_test(tests, wrong_ones_wait_alone);
+    tcase_add_test(tests, leaving_frees_no_place);
     tcase_add_test(tests, drain_does_not_wait_for_them);
     tcase_add_test(tests, tcp_needs_a_token);
     tcase_add_test(tests, unsafe_token_files);
