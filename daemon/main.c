@@ -1,4 +1,5 @@
 /* main.c - truekvd: from the command line to a daemon that serves, and to its exit code. */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,17 @@ static int usage_error(const char *message)
 }
 
 /* --- descriptors ------------------------------------------------------------------------------ */
+
+/* Descriptors 0 to 2 lead nowhere rather than to whatever would be opened next: what the log says
+ * goes to 2. */
+static void fill_standard_files(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0) close(fd);
+}
 
 /* Raises the soft limit of open files to the hard one; returns it. */
 static uint64_t raise_open_files(void)
@@ -186,6 +198,7 @@ int main(int argc, char **argv)
     char message[MESSAGE_MAX] = "out of memory";
     struct tkv_options options;
     struct tkv_config config;
+    fill_standard_files();
     if (tkv_options_parse(&options, argc, argv, message, sizeof message) != TKV_OK)
         return usage_error(message);
     if (options.help) {

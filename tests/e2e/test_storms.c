@@ -1,4 +1,5 @@
 /* Too many clients, and logs that nobody takes: service goes on. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -48,6 +49,12 @@ static double stat_of(const char *path)
     double value = json_number(stats, path);
     cJSON_Delete(stats);
     return value;
+}
+
+static void await_all_gone(void)
+{
+    while (stat_of("result.connections.open") > 1)
+        usleep(10000);
 }
 
 static void append_one(void)
@@ -114,11 +121,63 @@ START_TEST(storms_are_weathered)
     for (int i = 0; i < STORM; i++) {
         if (fds[i] >= 0) close(fds[i]);
     }
-    while (stat_of("result.connections.open") > 1)
-        usleep(10000);
+    await_all_gone();
     int fd = wire_connect(d.socket);
     ck_assert_int_eq(welcome(fd), 1);
     close(fd);
+    stop();
+}
+END_TEST
+
+/* The limit under which the daemon can open so many more descriptors. */
+static rlim_t limit_with_room(unsigned room)
+{
+    static bool used[1 << 16];
+    char path[64];
+    rlim_t limit = 0;
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)d.pid);
+    DIR *dir = opendir(path);
+    ck_assert_ptr_nonnull(dir);
+    for (const struct dirent *one; (one = readdir(dir)) != NULL;)
+        if (one->d_name[0] != '.') used[strtoul(one->d_name, NULL, 10)] = true;
+    closedir(dir);
+    for (; room > 0; limit++)
+        room -= !used[limit];
+    return limit;
+}
+
+/* Goal: where descriptors run out all the same, who comes hears the end, and does not wait for
+ * ever; those who are there are served, and so is who comes when there are some again. Method: the
+ * limit of the running daemon is lowered. */
+START_TEST(descriptors_run_out)
+{
+    enum { ROOM = 2, COME = 40 };
+    struct rlimit before, tight;
+    int fds[COME], served = 0;
+    start(MODELS, NULL);
+    await_all_gone();
+    ck_assert_int_eq(prlimit(d.pid, RLIMIT_NOFILE, NULL, &before), 0);
+    tight = (struct rlimit){limit_with_room(ROOM), before.rlim_max};
+    ck_assert_int_eq(prlimit(d.pid, RLIMIT_NOFILE, &tight, NULL), 0);
+    for (int i = 0; i < COME; i++) {
+        fds[i] = wire_connect(d.socket);
+        ck_assert_int_ge(fds[i], 0);
+        served += welcome(fds[i]) == 1;
+        append_one();
+    }
+    ck_assert_int_eq(served, ROOM);
+    for (int i = 0; i < ROOM; i++)
+        ck_assert_int_eq(welcome(fds[i]), 1);
+    for (int i = 0; i < COME; i++)
+        close(fds[i]);
+    await_all_gone();
+    for (int i = 0; i < 2 * ROOM; i++) {
+        if (i == ROOM) ck_assert_int_eq(prlimit(d.pid, RLIMIT_NOFILE, &before, NULL), 0);
+        fds[i] = wire_connect(d.socket);
+        ck_assert_int_eq(welcome(fds[i]), 1);
+    }
+    for (int i = 0; i < 2 * ROOM; i++)
+        close(fds[i]);
     stop();
 }
 END_TEST
@@ -153,8 +212,7 @@ START_TEST(thousands_stay_idle)
     ck_assert_int_eq(welcome(fds[IDLE / 2]), 1);
     for (int i = 0; i < IDLE; i++)
         close(fds[i]);
-    while (stat_of("result.connections.open") > 1)
-        usleep(10000);
+    await_all_gone();
     stop();
 }
 END_TEST
@@ -207,14 +265,45 @@ START_TEST(logs_may_be_lost)
 }
 END_TEST
 
+static void no_standard_files(const struct daemon *daemon)
+{
+    (void)daemon;
+    close(STDIN_FILENO);
+    close(STDOUT_FILENO);
+    close(STDERR_FILENO);
+}
+
+/* Goal: a daemon that is started without descriptors 0 to 2 does not take them for others: what it
+ * logs would go to a client, or to its own loop. */
+START_TEST(standard_files_may_be_missing)
+{
+    start(MODELS "log: { level = \"debug\"; };", no_standard_files);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        char path[64], to[64] = "";
+        snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)d.pid, fd);
+        ck_assert_int_gt((int)readlink(path, to, sizeof to - 1), 0);
+        ck_assert_str_eq(to, "/dev/null");
+    }
+    for (int i = 0; i < 100; i++) {
+        int fd = wire_connect(d.socket);
+        ck_assert_int_eq(welcome(fd), 1);
+        close(fd);
+    }
+    append_one();
+    stop();
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("storms");
     TCase *tc = tcase_create("storms");
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, storms_are_weathered);
+    tcase_add_test(tc, descriptors_run_out);
     tcase_add_test(tc, thousands_stay_idle);
     tcase_add_loop_test(tc, logs_may_be_lost, 0, 3);
+    tcase_add_test(tc, standard_files_may_be_missing);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
 }
