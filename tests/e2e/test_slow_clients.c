@@ -30,6 +30,18 @@ static void teardown(void)
     daemon_close(&d);
 }
 
+static void expect_stat(const char *path, double want)
+{
+    for (int i = 0;; i++) {
+        cJSON *stats = wire_call(&w, "server.stats", NULL);
+        double got = json_number(stats, path);
+        cJSON_Delete(stats);
+        if (got == want) return;
+        ck_assert_msg(i < FX_WAIT_S * 100, "%s is %f, not %f", path, got, want);
+        usleep(10000);
+    }
+}
+
 /* A full sequence whose bytes count up. */
 static unsigned char *fill_sequence(void)
 {
@@ -169,6 +181,41 @@ START_TEST(requests_wait_for_their_reader)
 }
 END_TEST
 
+/* Goal: who has asked for more than may be unread, and does not read it, is closed for that reason;
+ * others do not notice, and nothing of it stays. Method: requests that are all under way before the
+ * first is answered. */
+START_TEST(closed_past_the_last_mark)
+{
+    enum { ASKED = 100 };
+    struct wire slow;
+    char burst[ASKED * 160];
+    size_t n = 0, whole = 0;
+    wire_close(&w);
+    daemon_stop(&d);
+    daemon_close(&d);
+    daemon_start(&d, "models = ( " FX_TINY " );\n"
+                     "limits: { output_bytes = \"64K\"; max_payload_bytes = \"64K\"; };\n");
+    wire_open(&w, &d);
+    wire_open(&slow, &d);
+    for (int i = 0; i < ASKED; i++)
+        n += (size_t)snprintf(burst + n, sizeof burst - n,
+                              "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"debug.selftest\","
+                              "\"params\":{\"m\":64,\"n_kv_heads\":1,\"head_dim\":1,"
+                              "\"capacity\":8}}\n",
+                              i);
+    wire_send(&slow, burst, n);
+    expect_stat("result.closed.slow_reader", 1);
+    ck_assert_ptr_nonnull(strstr(daemon_log(&d), "why=\"it does not read its answers\""));
+    for (const char *line; (line = wire_line(&slow)) != NULL; whole++)
+        ck_assert_ptr_nonnull(strstr(line, "\"result\""));
+    ck_assert_uint_lt(whole, ASKED);
+    wire_close(&slow);
+    expect_stat("result.connections.open", 1);
+    expect_stat("result.memory.staging_bytes", 0);
+    daemon_stop(&d);
+}
+END_TEST
+
 /* Goal: a client that dies with answers unread leaves nothing behind. */
 START_TEST(readers_that_die)
 {
@@ -204,6 +251,7 @@ int main(void)
     tcase_add_test(tests, pipelined_reads_wait);
     tcase_add_test(tests, surprising_reads_are_refused);
     tcase_add_test(tests, requests_wait_for_their_reader);
+    tcase_add_test(tests, closed_past_the_last_mark);
     tcase_add_test(tests, readers_that_die);
     suite_add_tcase(suite, tests);
     return tkv_check_main(suite);
