@@ -261,6 +261,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *conn, const 
         *data_bytes = 0;
         return MHD_YES;
     }
+    if (tkv_buffer_status(&ex->body) == TKV_ENOMEM)
+        return reply(ex, put_error(ex, MHD_HTTP_SERVICE_UNAVAILABLE, "no memory for the body"));
     if (tkv_buffer_status(&ex->body) != TKV_OK)
         return reply(ex, put_error(ex, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large"));
     return reply(ex, serve(ex, method, url));
