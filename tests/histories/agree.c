@@ -66,7 +66,10 @@ static bool check_lists(struct check *c, const struct h_op *ops, size_t n)
     assert(seen != NULL);
     for (size_t i = 0; i < n; i++) {
         any |= ops[i].kind == H_LISTED;
-        if (ops[i].kind == H_LISTED || h_may_change(&ops[i])) seen[m++] = ops[i];
+        if (ops[i].kind != H_LISTED && !h_may_change(&ops[i])) continue;
+        seen[m] = ops[i];
+        if (ops[i].settled != 0) seen[m].ret = ops[i].settled;
+        m++;
     }
     right = !any;
     if (any) {
@@ -232,7 +235,6 @@ static bool orders_agree(const struct part *parts, size_t n)
 static bool is_whole(struct check *c, const struct part *parts, size_t n)
 {
     size_t done = 0;
-    assert(c->all != NULL && n > 0);
     for (size_t i = 0; i < n; i++)
         done += parts[i].place != SIZE_MAX;
     if (done == 0 || orders_agree(parts, n)) return true;

@@ -14,6 +14,7 @@ struct h_op h_op_of(const struct h_request *r, enum h_kind kind, uint64_t seq, u
                          .seq = seq,
                          .invoke = r->invoke,
                          .ret = r->fate == H_LOST ? over : r->ret,
+                         .settled = r->fate == H_LOST ? barrier : 0,
                          .maybe = r->fate == H_LOST,
                          .client = r->client,
                          .conn = r->conn,

@@ -61,11 +61,15 @@ static void add_own(struct collection *c, const struct h_request *r, const struc
                       .client = create->client,
                       .incarnation = r->number,
                       .ret = c->barrier,
+                      .settled = c->barrier,
                       .outcome = H_OUT_OK};
     if (r->mortal) {
         op.kind = H_GONE;
         op.invoke = c->endings[r->conn].at;
-        if (c->endings[r->conn].over != 0) op.ret = c->endings[r->conn].over;
+        /* one that was still being created is freed when it is there, behind whoever waits for it
+         */
+        uint64_t over = r->fate == H_ANSWERED ? c->endings[r->conn].over : 0;
+        if (over != 0) op.ret = over;
         add(c->out, &op);
     }
     if (r->ttl_ms == 0) return;
@@ -75,6 +79,7 @@ static void add_own(struct collection *c, const struct h_request *r, const struc
     op.ttl_ms = r->ttl_ms;
     op.invoke = r->invoke + (uint64_t)r->ttl_ms * 1000000 - rounding_ns;
     op.ret = H_NEVER;
+    op.settled = 0;
     add(c->out, &op);
 }
 

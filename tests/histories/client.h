@@ -9,8 +9,10 @@
 #include "tests/histories/peer.h"
 #include "tests/histories/request.h"
 
-/* Sequences with chosen ids are 1000 and up; those whose ids the daemon chose are below. */
-enum { H_POOL = 20, H_POOL_FIRST = 1000, H_FOUND_MAX = 8, H_BURST_MAX = 8 };
+/* Sequences with chosen ids are from H_POOL_FIRST on; those whose ids the daemon chose are below.
+ */
+#define H_POOL_FIRST (UINT64_C(1) << 40)
+enum { H_POOL = 20, H_FOUND_MAX = 8, H_BURST_MAX = 8 };
 
 /* What all clients of an epoch know. */
 struct h_world {

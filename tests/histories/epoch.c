@@ -18,7 +18,9 @@ const char h_config[] = "models = ( " H_MODEL " );\n"
                         "debug: { allow_fault_injection = true; };\n"
                         "log: { level = \"warning\"; };\n";
 
-enum { QUIET_MS = 30000, PAUSE_MS = 2, VICTIMS = 4, VICTIM_FIRST = 2000 };
+enum { QUIET_MS = 30000, PAUSE_MS = 2, VICTIMS = 4 };
+#define VICTIM_FIRST (H_POOL_FIRST + 1000)
+#define NEWCOMER     (H_POOL_FIRST + 2000)
 
 /* --- rest ----------------------------------------------------------------------------------------
  */
@@ -65,8 +67,8 @@ static void wait_for_quiet(struct wire *w, double accepted)
                                     {"result.batch.in_flight", 0},
                                     {NULL, 0}};
     wait_for(w, wanted);
-    cJSON_Delete(wire_call(w, "seq.create", "{\"seq\":999999}"));
-    cJSON_Delete(wire_call(w, "seq.free", "{\"seqs\":[999999]}"));
+    cJSON_Delete(wire_call(w, "seq.create", "{\"seq\":%" PRIu64 "}", NEWCOMER));
+    cJSON_Delete(wire_call(w, "seq.free", "{\"seqs\":[%" PRIu64 "]}", NEWCOMER));
 }
 
 static void wait_for_nothing(struct wire *w)

@@ -68,6 +68,7 @@ struct h_op {
     enum h_outcome outcome;
     uint64_t seq;
     uint64_t invoke, ret; /* ns of one clock; it took effect in between */
+    uint64_t settled;     /* 0: ret. Else, when a list must show it, too, which waits for nobody */
     bool maybe;           /* it may as well never have taken effect */
     bool missing; /* refused because of a sequence that is not there, perhaps not this one */
     uint32_t client, conn; /* conn 0: none, no order among them */

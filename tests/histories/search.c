@@ -200,7 +200,7 @@ static bool costs_nothing(struct search *q, size_t i, const struct frame *now)
     if (op->maybe || (h_may_change(op) && op->kind != H_GONE)) return false;
     if (op->kind == H_GONE && q->partner[i] != 0 && !q->done[q->partner[i] - 1]) return false;
     for (size_t at = q->leader[i]; at != 0; at = q->leader[at - 1]) {
-        if (is_guess(q, at - 1) && !q->done[at - 1]) return false;
+        if (q->ops[at - 1].maybe && !q->done[at - 1]) return false;
     }
     return may_come(q, i, now) && h_step(&after, op) && is_same(&now->state, &after);
 }

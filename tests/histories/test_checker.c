@@ -268,6 +268,9 @@ START_TEST(a_guess_before_what_follows_it)
     append(200, 2, 6, 7);
     guess->conn = look->conn = 5;
     ck_assert_msg(fine(), "they were sent one after the other");
+    uint64_t states = 0;
+    ck_assert(h_linearizable(ops, n, &(struct h_limits){.in = guess->request}, &states));
+    ck_assert(!h_linearizable(ops, n, &(struct h_limits){.out = guess->request}, &states));
     guess->conn = 0;
     guess->ret = 3 * MS;
     ck_assert_msg(fine(), "the one was over before the other began");
@@ -347,7 +350,9 @@ static bool all_agree(void)
 {
     struct h_verdict verdict;
     qsort(ops, n, sizeof ops[0], h_compare);
-    return h_check_all(ops, n, &verdict);
+    bool right = h_check_all(ops, n, &verdict);
+    free(verdict.wrong);
+    return right;
 }
 
 START_TEST(part_of_a_request)
