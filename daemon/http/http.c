@@ -28,7 +28,6 @@ enum {
     PAGE_MAX = 64 << 20, /* of an answer */
     CALL_MS = 10000,
     VERIFY_MS = 300000,
-    LIST_LIMIT = 100,
     WHY_MAX = 512
 };
 
