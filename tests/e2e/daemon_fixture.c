@@ -67,8 +67,9 @@ void daemon_spawn(struct daemon *d, const char *const *extra)
     int log = open(d->log, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     dup2(log, STDERR_FILENO);
     dup2(log, STDOUT_FILENO);
+    int program = open(args[0], O_RDONLY | O_CLOEXEC); /* in_child may become one who cannot */
     if (d->in_child != NULL) d->in_child(d);
-    execv(args[0], (char *const *)args);
+    if (program >= 0) fexecve(program, (char *const *)args, environ);
     fprintf(stderr, "%s: %s\n", args[0], strerror(errno));
     _exit(127);
 }
