@@ -10,13 +10,23 @@
 #include "base/clock.h"
 #include "tests/histories/blame.h"
 
-const char h_config[] = "models = ( " H_MODEL " );\n"
-                        "memory: { budget = 106496; };\n"
-                        "journal: { bytes = \"2M\"; };\n"
-                        "limits: { max_sequences = 28; staging_bytes = \"64K\";"
-                        " max_payload_bytes = \"16K\"; };\n"
-                        "debug: { allow_fault_injection = true; };\n"
-                        "log: { level = \"warning\"; };\n";
+const char *h_config(void)
+{
+    static char text[1024];
+    const char *backend = getenv("TKV_TEST_BACKEND");
+    bool cuda = backend != NULL && strcmp(backend, "cuda") == 0;
+    int page_kib = cuda ? 2048 : 4; /* what a small cache takes there */
+    snprintf(text, sizeof text,
+             "models = ( " H_MODEL " );\n"
+             "memory: { budget = \"%dK\"; };\n"
+             "journal: { bytes = \"2M\"; };\n"
+             "limits: { max_sequences = 28; staging_bytes = \"64K\";"
+             " max_payload_bytes = \"16K\"; };\n"
+             "debug: { allow_fault_injection = true; };\n"
+             "log: { level = \"warning\"; };\n",
+             26 * page_kib);
+    return text;
+}
 
 enum { QUIET_MS = 30000, PAUSE_MS = 2, VICTIMS = 4 };
 #define VICTIM_FIRST (H_POOL_FIRST + 1000)

@@ -7,9 +7,9 @@
 #include "tests/histories/agree.h"
 #include "tests/histories/answers.h"
 
-/* A configuration whose budgets are reached often: 26 caches of one page, 28 sequences, 16 blocks
- * of staging. */
-extern const char h_config[];
+/* A configuration whose budgets are reached often: 26 caches, 28 sequences, 16 blocks of staging.
+ * Static memory. */
+const char *h_config(void);
 
 struct h_epoch {
     uint64_t seed;

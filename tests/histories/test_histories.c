@@ -26,7 +26,7 @@ static uint64_t n_clients = 16;
 
 static void setup(void)
 {
-    daemon_start(&d, h_config);
+    daemon_start(&d, h_config());
     wire_open(&w, &d);
 }
 

@@ -21,7 +21,7 @@ static struct wire w;
 
 static void setup(void)
 {
-    daemon_start(&d, h_config);
+    daemon_start(&d, h_config());
     wire_open(&w, &d);
 }
 
