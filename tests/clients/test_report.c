@@ -87,6 +87,7 @@ START_TEST(reports_read_as_before)
         "scrub_nothing",
         "ok_since",
         "nothing_left",
+        "nothing_of_these",
         "stray_right",
         "scrub_zeros",
     };

@@ -115,8 +115,10 @@ enum verdict story_verdict(const struct totals *t, const struct findings *f, cha
         return VERDICT_FOUND;
     }
     if (t->items == 0) {
-        snprintf(text, size,
-                 "the journal holds no append to check, so this says nothing about the caches.");
+        snprintf(text, size, "%s, so this says nothing about the caches.",
+                 holds_any(t) ? "the journal holds appends, but none that was asked for and can be "
+                                "checked"
+                              : "the journal holds no append to check");
         return VERDICT_NOTHING;
     }
     snprintf(text, size, "%s of %s re-run, %s compared, identical%s.", items, batches, bytes, time);
