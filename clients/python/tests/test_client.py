@@ -129,6 +129,17 @@ class CallsTest(unittest.TestCase):
         want = {"fault": "bit_flip", "layer": 0, "kv_head": 2, "last_item": True, "together": True}
         self.assertEqual(request, ("debug.inject", want))
 
+    def test_operator(self) -> None:
+        wire = {"changed": ["log.level"], "needs_restart": ["journal.bytes"]}
+        answer, request, _ = self.exchange(wire, lambda kv: kv.reload())
+        self.assertEqual(answer, truekv.Reloaded(["log.level"], ["journal.bytes"]))
+        self.assertEqual(request, ("admin.reload", {}))
+        self.assertEqual(self.exchange({}, lambda kv: kv.drain())[:2], (None, ("admin.drain", {})))
+        wire_level = {"level": "debug", "was": "info"}
+        level, request, _ = self.exchange(wire_level, lambda kv: kv.log_level("debug"))
+        self.assertEqual(level, truekv.LogLevel("debug", "info"))
+        self.assertEqual(request, ("admin.log_level", {"level": "debug"}))
+
     def test_seq_info(self) -> None:
         wire = {"seq": 1, "model": "m", "label": None, "capacity": 8, "len": 1, "bytes": 64,
                 "device": 0, "idle_ms": 5, "appends": 2, "layer_lens": [1, 2]}  # fmt: skip

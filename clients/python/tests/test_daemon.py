@@ -207,6 +207,13 @@ class DaemonTest(unittest.TestCase):
         self.assertEqual(len(report.items), 8)
         self.assertTrue(all(item.nonzero["batched"] > 0 for item in report.items))
 
+    def test_log_level_and_reload(self) -> None:
+        self.assertEqual(self.kv.log_level("debug"), truekv.LogLevel("debug", "info"))
+        self.assertEqual(self.kv.log_level("info").was, "debug")
+        self.assertEqual(self.kv.reload(), truekv.Reloaded([], []))
+        with self.assertRaises(truekv.InvalidParams):
+            self.kv.log_level("loud")  # type: ignore[arg-type]
+
     def test_verify_finds_an_injected_fault(self) -> None:
         for seq in (1, 2, 3):
             self.kv.create(seq)

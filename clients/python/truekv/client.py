@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -54,6 +55,19 @@ def _documented(call: F, build: Callable[..., Any]) -> F:
     return call
 
 
+def _token(token: str | None, file: str | os.PathLike[str] | None) -> str | None:
+    """The token that is given, or what a file holds."""
+    if file is None:
+        return token
+    if token is not None:
+        raise ValueError("give token or token_file, not both")
+    with open(file, encoding="utf-8") as stream:
+        token = stream.read().rstrip()
+    if not token:
+        raise ValueError(f"{os.fspath(file)} holds no token")
+    return token
+
+
 class Client:
     """A connection to truekvd, for one thread at a time; closed at the end of a `with` block.
 
@@ -61,13 +75,34 @@ class Client:
     one call may take, None for no limit. When it is up, or when anything interrupts a call (Ctrl-C
     too), the connection is closed, since half a message may be under way: make a new client.
 
-    Raises ConnectionLost where nobody listens. Every error is a TruekvError.
+    Over TCP a daemon wants a token: `token`, or `token_file`, whose white space at the end does not
+    count. `tls`: an ssl.SSLContext for "tcp:", such as ssl.create_default_context(cafile=...); the
+    certificate must name HOST.
+
+    Raises ConnectionLost where nobody listens, PermissionDenied where the token is not the daemon's,
+    OSError or ValueError where the file gives none. Every other error is a TruekvError.
     """
 
     def __init__(
-        self, address: str | os.PathLike[str], *, timeout: float | None = TIMEOUT_S
+        self,
+        address: str | os.PathLike[str],
+        *,
+        timeout: float | None = TIMEOUT_S,
+        token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._connection = Connection(address, timeout)
+        token = _token(token, token_file)
+        self._connection = Connection(address, timeout, tls)
+        if token is not None:
+            self._show(token)
+
+    def _show(self, token: str) -> None:
+        try:
+            self.submit(requests.auth(token)).result()
+        except BaseException:
+            self.close()
+            raise
 
     ping = _blocking(requests.ping)
     info = _blocking(requests.info)
@@ -84,6 +119,9 @@ class Client:
     scrub = _blocking(requests.scrub)
     selftest = _blocking(requests.selftest)
     inject = _blocking(requests.inject)
+    reload = _blocking(requests.reload)
+    drain = _blocking(requests.drain)
+    log_level = _blocking(requests.log_level)
 
     def list(self, page: int | None = None) -> Iterator[SequenceInfo]:
         """All sequences, asked for in pages of at most `page` as the iteration goes on. What is
@@ -150,6 +188,9 @@ class Pipeline:
     scrub = _pipelined(requests.scrub)
     selftest = _pipelined(requests.selftest)
     inject = _pipelined(requests.inject)
+    reload = _pipelined(requests.reload)
+    drain = _pipelined(requests.drain)
+    log_level = _pipelined(requests.log_level)
 
     def submit(self, request: Request[T]) -> Pending[T]:
         """Send a request of truekv.requests."""

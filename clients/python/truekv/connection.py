@@ -10,6 +10,7 @@ import itertools
 import os
 import select
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -80,9 +81,14 @@ class Pending(Generic[T]):
 class Connection:
     """A connected socket and the requests in flight on it."""
 
-    def __init__(self, address: str | os.PathLike[str], timeout: float | None) -> None:
+    def __init__(
+        self,
+        address: str | os.PathLike[str],
+        timeout: float | None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.timeout = timeout
-        self._socket = connect(address, timeout)
+        self._socket: socket.socket | _TlsSocket = connect(address, timeout, tls)
         self._socket.setblocking(False)
         self._reader = FrameReader()
         self._numbers = itertools.count(1)
@@ -188,19 +194,65 @@ class Connection:
             poll.poll()
 
 
-def connect(address: str | os.PathLike[str], timeout: float | None) -> socket.socket:
+class _TlsSocket:
+    """A TLS connection with the manners of a socket that never blocks."""
+
+    def __init__(self, sock: ssl.SSLSocket) -> None:
+        self._sock = sock
+
+    def sendmsg(self, buffers: list[memoryview]) -> int:
+        with _would_block():
+            return self._sock.send(buffers[0])
+
+    def recv_into(self, buffer: memoryview) -> int:
+        with _would_block():
+            return self._sock.recv_into(buffer)
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def setblocking(self, blocking: bool) -> None:
+        self._sock.setblocking(blocking)
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+@contextmanager
+def _would_block() -> Iterator[None]:
+    try:
+        yield
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+        raise BlockingIOError from error
+
+
+def connect(
+    address: str | os.PathLike[str], timeout: float | None, tls: ssl.SSLContext | None = None
+) -> socket.socket | _TlsSocket:
     """A connected socket for "unix:PATH", "tcp:HOST:PORT" or a path. ConnectionLost, ValueError."""
     text = os.fspath(address)
+    if tls is not None and not text.startswith("tcp:"):
+        raise ValueError(f"TLS is for tcp:HOST:PORT, not {text}")
     try:
         if text.startswith("tcp:"):
-            sock = socket.create_connection(_host_and_port(text[4:]), timeout)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
+            return _connect_tcp(*_host_and_port(text[4:]), timeout, tls)
         return _connect_unix(text.removeprefix("unix:"), timeout)
     except TimeoutError as error:
         raise RequestTimeout(f"{text} does not answer") from error
     except OSError as error:
         raise ConnectionLost(f"cannot connect to {text}: {error.strerror or error}") from error
+
+
+def _connect_tcp(
+    host: str, port: int, timeout: float | None, tls: ssl.SSLContext | None
+) -> socket.socket | _TlsSocket:
+    sock = socket.create_connection((host, port), timeout)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock if tls is None else _TlsSocket(tls.wrap_socket(sock, server_hostname=host))
+    except BaseException:
+        sock.close()
+        raise
 
 
 def _connect_unix(path: str, timeout: float | None) -> socket.socket:

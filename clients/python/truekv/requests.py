@@ -18,6 +18,8 @@ from truekv.results import (
     Appended,
     Created,
     LastReport,
+    LogLevel,
+    Reloaded,
     ScrubReport,
     SelftestReport,
     SequenceInfo,
@@ -241,6 +243,29 @@ def inject(
         together=together,
     )
     return Request("debug.inject", params, lambda result, payload: list(result["armed"]))
+
+
+def auth(token: str) -> Request[None]:
+    """Show the daemon a token: over TCP the first request. Client sends it by itself where it is
+    given `token` or `token_file`. PermissionDenied, and the daemon hangs up."""
+    return Request("auth", {"token": token}, lambda result, payload: None)
+
+
+def reload() -> Request[Reloaded]:
+    """Have the daemon read its configuration again. InvalidParams where the file has a mistake: the
+    message says where, and nothing has changed. PermissionDenied."""
+    return Request("admin.reload", {}, lambda result, payload: pick(Reloaded, result))
+
+
+def drain() -> Request[None]:
+    """Have the daemon finish what it has accepted, and end. PermissionDenied."""
+    return Request("admin.drain", {}, lambda result, payload: None)
+
+
+def log_level(level: Literal["error", "warning", "info", "debug"]) -> Request[LogLevel]:
+    """Change how much the daemon logs, until a reload or a restart. PermissionDenied."""
+    return Request("admin.log_level", {"level": level},
+                   lambda result, payload: pick(LogLevel, result))  # fmt: skip
 
 
 def _params(**given: Any) -> dict[str, Any]:

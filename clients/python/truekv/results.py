@@ -283,6 +283,22 @@ class SelftestReport:
         return pick(cls, wire, items=tuple(pick(SelftestItem, one) for one in wire["items"]))
 
 
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """admin.reload. Settings that have changed, and those whose new value waits for a restart."""
+
+    changed: list[str]
+    needs_restart: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLevel:
+    """admin.log_level: the level now, and the one before."""
+
+    level: str
+    was: str
+
+
 def pick(cls: type[R], wire: Mapping[str, Any], **given: Any) -> R:
     """A `cls` from the members of `wire` that it has. TypeError where one without default lacks."""
     names = [one.name for one in fields(cls)]  # type: ignore[arg-type]
