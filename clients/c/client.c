@@ -104,6 +104,11 @@ void truekv_close(struct truekv *kv)
     free(kv);
 }
 
+int truekv_fd(const struct truekv *kv)
+{
+    return kv->fd;
+}
+
 void truekv_set_timeout(struct truekv *kv, int timeout_ms)
 {
     kv->options.timeout_ms = timeout_ms == 0 ? TIMEOUT_MS : timeout_ms;

@@ -129,6 +129,7 @@ enum truekv_status tkc_take_created(struct truekv *kv, struct truekv_created *ou
 enum truekv_status tkc_take_appended(struct truekv *kv, size_t m, uint64_t *lens, uint64_t *batch);
 enum truekv_status tkc_take_rows(struct truekv *kv, struct truekv_rows *out);
 enum truekv_status tkc_take_number(struct truekv *kv, const char *name, uint64_t *out);
+enum truekv_status tkc_take_text(struct truekv *kv, const char *name, const char **out);
 enum truekv_status tkc_take_seq(struct truekv *kv, struct truekv_seq *out);
 enum truekv_status tkc_take_page(struct truekv *kv, struct truekv_page *out);
 enum truekv_status tkc_take_verdict(struct truekv *kv, struct truekv_verdict *out);

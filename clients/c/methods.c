@@ -57,6 +57,15 @@ static void put_unless_0(struct tkc_json *j, const char *name, uint64_t value)
     if (value != 0) tkc_json_put_uint(j, name, value);
 }
 
+enum truekv_status truekv_auth(struct truekv *kv, const char *token)
+{
+    struct tkc_json j;
+    enum truekv_status st = begin(kv, &j, "auth");
+    if (st != TRUEKV_OK) return st;
+    tkc_json_put_string(&j, "token", token);
+    return call(kv, &j);
+}
+
 enum truekv_status truekv_server_ping(struct truekv *kv)
 {
     struct tkc_json j;
@@ -323,6 +332,8 @@ enum truekv_status truekv_debug_inject(struct truekv *kv, const char *fault,
     return call(kv, &j);
 }
 
+/* ---- admin --------------------------------------------------------------------------------- */
+
 enum truekv_status truekv_admin_reload(struct truekv *kv)
 {
     struct tkc_json j;
@@ -337,11 +348,12 @@ enum truekv_status truekv_admin_drain(struct truekv *kv)
     return st == TRUEKV_OK ? call(kv, &j) : st;
 }
 
-enum truekv_status truekv_admin_log_level(struct truekv *kv, const char *level)
+enum truekv_status truekv_admin_log_level(struct truekv *kv, const char *level, const char **was)
 {
     struct tkc_json j;
     enum truekv_status st = begin(kv, &j, "admin.log_level");
     if (st != TRUEKV_OK) return st;
     tkc_json_put_string(&j, "level", level);
-    return call(kv, &j);
+    st = call(kv, &j);
+    return st == TRUEKV_OK ? tkc_take_text(kv, "was", was) : st;
 }

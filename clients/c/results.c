@@ -199,6 +199,16 @@ enum truekv_status tkc_take_number(struct truekv *kv, const char *name, uint64_t
     return TRUEKV_OK;
 }
 
+enum truekv_status tkc_take_text(struct truekv *kv, const char *name, const char **out)
+{
+    enum truekv_status st = tkc_parse(kv);
+    if (st != TRUEKV_OK) return st;
+    const char *text = get_text(kv->parsed, name);
+    if (text == NULL) return broken(kv, name);
+    if (out != NULL) *out = text;
+    return TRUEKV_OK;
+}
+
 /* ---- Descriptions of sequences -------------------------------------------------------------- */
 
 static size_t count_layer_lens(const cJSON *object)

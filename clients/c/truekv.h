@@ -98,6 +98,10 @@ enum truekv_status truekv_open_fd(struct truekv **out, int fd, const struct true
 
 /* Closes the connection and frees everything, answers that nobody waited for too. NULL is fine. */
 void truekv_close(struct truekv *kv);
+
+/* The socket, for poll() alone: once it can be read, truekv_wait() finds something new, be it that
+ * the connection is lost. Owner: the client. */
+int truekv_fd(const struct truekv *kv);
 void truekv_set_timeout(struct truekv *kv, int timeout_ms); /* as options.timeout_ms */
 
 /* What the last call on kv has to say; status TRUEKV_OK after one that went well. */
@@ -151,6 +155,9 @@ enum truekv_status truekv_raw(struct truekv *kv, const char *line,
 const struct truekv_answer *truekv_last_answer(const struct truekv *kv);
 
 /* ---- The protocol's methods; errors are the protocol's and the connection's */
+
+/* Over TCP the first call on a connection. EPERM: the daemon refuses, and hangs up. */
+enum truekv_status truekv_auth(struct truekv *kv, const char *token);
 
 enum truekv_dtype { TRUEKV_DTYPE_CACHE, TRUEKV_F16, TRUEKV_BF16, TRUEKV_F32 };
 /* "f16", "bf16", "f32" and back, CACHE being ""; false: no such word. Bytes of one element. */
@@ -320,12 +327,15 @@ struct truekv_inject {
 enum truekv_status truekv_debug_inject(struct truekv *kv, const char *fault,
                                        const struct truekv_inject *how);
 
-/* What an operator may do to a daemon; who may is its configuration's. What a reload has changed,
- * and the level before, are in truekv_last_answer(). level: "error", "warning", "info" or "debug".
- */
+/* Reads the configuration file again; the keys are in truekv_last_answer(). EINVAL: the file has a
+ * mistake, the message says where, and nothing has changed. */
 enum truekv_status truekv_admin_reload(struct truekv *kv);
+
+/* The daemon finishes what it has accepted, and ends. */
 enum truekv_status truekv_admin_drain(struct truekv *kv);
-enum truekv_status truekv_admin_log_level(struct truekv *kv, const char *level);
+
+/* level: "error", "warning", "info" or "debug". was: the level before; may be NULL. */
+enum truekv_status truekv_admin_log_level(struct truekv *kv, const char *level, const char **was);
 
 #ifdef __cplusplus
 }

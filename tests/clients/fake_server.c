@@ -12,6 +12,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+const char fake_restart[] = "restart";
+
 static bool read_line(struct fake_server *s)
 {
     size_t n = 0;
@@ -57,8 +59,31 @@ static void wait_taken(struct fake_server *s)
         sched_yield();
 }
 
+static int listen_at(const char *path)
+{
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
+    (void)unlink(path);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&un, sizeof un), 0);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    return fd;
+}
+
+static bool restart(struct fake_server *s, int away_ms)
+{
+    close(s->listener);
+    (void)unlink(s->path);
+    close(s->fd);
+    (void)poll(NULL, 0, away_ms);
+    s->listener = listen_at(s->path);
+    s->fd = accept(s->listener, NULL, NULL);
+    return s->fd >= 0;
+}
+
 static bool run_step(struct fake_server *s, const struct fake_step *step)
 {
+    if (step->expect == fake_restart) return restart(s, step->pause_ms);
     if (step->expect != NULL && !read_line(s)) {
         snprintf(s->failure, sizeof s->failure, "no line where \"%.100s\" was due", step->expect);
         return false;
@@ -109,25 +134,26 @@ void fake_server_start(struct fake_server *s, const struct fake_step *steps, siz
 void fake_server_listen(struct fake_server *s, const char *path, const struct fake_step *steps,
                         size_t n)
 {
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
     memset(s, 0, sizeof *s);
     s->steps = steps;
     s->n = n;
-    s->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    snprintf(un.sun_path, sizeof un.sun_path, "%s", path);
-    (void)unlink(path);
-    ck_assert_int_eq(bind(s->listener, (struct sockaddr *)&un, sizeof un), 0);
-    ck_assert_int_eq(listen(s->listener, 1), 0);
+    s->path = path;
+    s->listener = listen_at(path);
     ck_assert_int_eq(pthread_create(&s->thread, NULL, run, s), 0);
+}
+
+void fake_server_end(struct fake_server *s)
+{
+    pthread_join(s->thread, NULL);
+    if (s->listener >= 0) close(s->listener);
+    free(s->payload);
+    s->payload = NULL;
 }
 
 void fake_server_finish(struct fake_server *s)
 {
-    pthread_join(s->thread, NULL);
-    if (s->listener >= 0) close(s->listener);
+    fake_server_end(s);
     ck_assert_str_eq(s->failure, "");
-    free(s->payload);
-    s->payload = NULL;
 }
 
 struct fake_server server;

@@ -36,11 +36,19 @@ struct fake_step {
         .expect = (expected), .payload_bytes = (bytes), .send = (answer) \
     }
 
+/* Hangs up, is away for so long, and takes the next that connects: after fake_server_listen(). */
+#define FAKE_RESTART(ms)                         \
+    {                                            \
+        .expect = fake_restart, .pause_ms = (ms) \
+    }
+extern const char fake_restart[];
+
 struct fake_server {
     const struct fake_step *steps;
     size_t n;
-    int fd, peer; /* peer is the client's end, for truekv_open_fd() */
-    int listener; /* -1: a socket pair */
+    int fd, peer;     /* peer is the client's end, for truekv_open_fd() */
+    int listener;     /* -1: a socket pair */
+    const char *path; /* of the listener; borrowed */
     pthread_t thread;
     char failure[256]; /* "": all went as scripted */
     uint8_t *payload;  /* all payloads received */
@@ -57,6 +65,9 @@ void fake_server_listen(struct fake_server *s, const char *path, const struct fa
 
 /* Waits for the script's end, checks that nothing failed, frees the payload. */
 void fake_server_finish(struct fake_server *s);
+
+/* The same where the client may go before the script ends. */
+void fake_server_end(struct fake_server *s);
 
 /* The one server of a test program, and a client of it. options may be NULL. */
 extern struct fake_server server;

@@ -2,48 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "clients/c/command/command.h"
 #include "clients/c/command/payload.h"
 #include "clients/c/command/table.h"
-#include "tests/clients/fake_server.h"
+#include "tests/clients/run_truekv.h"
 #include "tests/support/check_main.h"
-
-static char dir[] = "/tmp/truekv-test-XXXXXX", socket_path[64], output[1 << 16];
-
-/* Runs truekv with arguments (as a shell reads them), both streams into `output`. Its exit code. */
-static int run_truekv(const char *arguments)
-{
-    char line[1024];
-    snprintf(line, sizeof line, "TRUEKV_SOCKET=%s %s %s 2>&1", socket_path, TRUEKV_PROGRAM,
-             arguments);
-    FILE *f = popen(line, "r");
-    ck_assert_ptr_nonnull(f);
-    size_t n = fread(output, 1, sizeof output - 1, f);
-    output[n] = '\0';
-    int status = pclose(f);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void expect(const char *arguments, int code, const char *text)
-{
-    int got = run_truekv(arguments);
-    ck_assert_msg(got == code && strstr(output, text) != NULL,
-                  "truekv %s: exit %d, expected %d, "
-                  "\"%s\" in:\n%s",
-                  arguments, got, code, text, output);
-}
-
-/* With a daemon that plays the steps. */
-static void expect_with(const struct fake_step *steps, size_t n, const char *arguments, int code,
-                        const char *text)
-{
-    fake_server_listen(&server, socket_path, steps, n);
-    expect(arguments, code, text);
-    fake_server_finish(&server);
-}
 
 /* Goal: a bad command line ends with 2 and says what would be right, before anything is connected.
  */
@@ -107,6 +72,17 @@ START_TEST(bad_command_lines)
         {"bench --clients 65536 --in-flight 16384", "at most 1048576 requests may be in flight"},
         {"bench --items 4097", "--items is at most 4096"},
         {"bench --plot -", "--plot takes the name of a file, not \"-\""},
+        {"stats --watch --interval 0.05", "--interval must be at least 0.1"},
+        {"top --interval 0", "--interval must be at least 0.1"},
+        {"stats --interval 2", "--interval and --count are for --watch"},
+        {"stats --count 2", "--interval and --count are for --watch"},
+        {"stats --watch --count 0", "--count must be at least 1"},
+        {"top --json", "--json is for \"truekv stats --watch\""},
+        {"log-level", "something is missing: truekv log-level LEVEL"},
+        {"--token-file /nonexistent ping", "cannot take a token from /nonexistent: No such file"},
+        {"--token-file / ping", "cannot take a token from /: Is a directory"},
+        {"--token-file /dev/null ping", "cannot take a token from /dev/null: it is empty"},
+        {"--token-file /dev/zero ping", "cannot take a token from /dev/zero: it is longer than"},
         {"inject bit_flip --layer -1", "--layer takes a number such as 12, not \"-1\""},
     };
     for (size_t i = 0; i < COUNT(rows); i++)
@@ -146,6 +122,8 @@ START_TEST(help_of_everything)
     ck_assert_ptr_null(strstr(output, "  4  "));
     expect("help read free", 0, "usage: truekv free");
     expect("help selftest", 0, "tokens that fit (default 64)");
+    expect("help bench", 0, "  1  a byte is wrong, or the daemon says no\n");
+    expect("help bench", 0, "--json             print the result as one line of JSON\n");
 }
 END_TEST
 
@@ -235,6 +213,25 @@ START_TEST(commands_and_their_answers)
          FAKE_ANSWER("{\"fault\":\"swap_items\"}",
                      "{\"id\":1,\"result\":{\"armed\":[\"swap_items\"]}}\n"),
          "swap_items shows only in a batch of at least two items"},
+        {"reload",
+         FAKE_ANSWER("\"method\":\"admin.reload\",\"params\":{}",
+                     "{\"id\":1,\"result\":{\"changed\":[\"memory.budget\",\"log.level\"],"
+                     "\"needs_restart\":[\"journal.bytes\"]}}\n"),
+         "Changed: memory.budget, log.level\nWaits for a restart: journal.bytes\n"},
+        {"reload",
+         FAKE_ANSWER("admin.reload",
+                     "{\"id\":1,\"result\":{\"changed\":[],\"needs_restart\":[]}}\n"),
+         "Read: nothing has changed.\n"},
+        {"reload --json",
+         FAKE_ANSWER("admin.reload", "{\"id\":1,\"result\":{\"changed\":[\"log.level\"]}}\n"),
+         "{\"changed\":[\"log.level\"]}\n"},
+        {"drain",
+         FAKE_ANSWER("\"method\":\"admin.drain\",\"params\":{}", "{\"id\":1,\"result\":{}}\n"),
+         "Draining: what the daemon has accepted"},
+        {"log-level debug",
+         FAKE_ANSWER("\"method\":\"admin.log_level\",\"params\":{\"level\":\"debug\"}",
+                     "{\"id\":1,\"result\":{\"level\":\"debug\",\"was\":\"info\"}}\n"),
+         "log level is debug now; it was info."},
         {"selftest --items 2 --cache-len 0 --n-layers 3",
          FAKE_ANSWER("{\"m\":2,\"cache_len\":0,\"layers\":3}",
                      "{\"id\":1,\"result\":{\"ok\":true,\"items\":[]}}\n"),
@@ -315,6 +312,45 @@ START_TEST(files)
     unlink(file);
     expect_with(read, 1, "read 1 --out -", 0, "hello worlds");
     ck_assert_uint_eq(strlen(output), 12);
+}
+END_TEST
+
+#define MAY_NOT                                                                            \
+    "{\"id\":1,\"error\":{\"code\":-32009,\"message\":\"the token is another\",\"data\":{" \
+    "\"reason\":\"permission_denied\"}}}\n"
+
+/* Goal: a token is the first thing that is sent, from the option's file or the environment's, as it
+ * is but for the white space at its end; a daemon that refuses it is 1, with its words. */
+START_TEST(tokens)
+{
+    static const struct fake_step fine[] = {
+        FAKE_ANSWER("\"id\":1,\"method\":\"auth\",\"params\":{\"token\":\"s e\\\"c\"}}",
+                    "{\"id\":1,\"result\":{}}\n"),
+        FAKE_ANSWER("server.stats", "{\"id\":2,\"result\":{\"uptime_s\":1}}\n")};
+    static const struct fake_step refused[] = {FAKE_ANSWER("auth", MAY_NOT)};
+    static const struct fake_step may_not[] = {FAKE_ANSWER("admin.reload", MAY_NOT)};
+    char file[64], arguments[160];
+    snprintf(file, sizeof file, "%s/token", dir);
+    FILE *f = fopen(file, "wb");
+    ck_assert_ptr_nonnull(f);
+    fputs("s e\"c \r\n\n", f);
+    fclose(f);
+    snprintf(arguments, sizeof arguments, "--json --token-file %s stats", file);
+    expect_with(fine, 2, arguments, 0, "{\"uptime_s\":1}\n");
+    expect_with(refused, 1, arguments, 1, "{\"code\":-32009,\"message\":\"the token is another\"");
+    snprintf(arguments, sizeof arguments, "stats --token-file %s", file);
+    expect_with(
+        refused, 1, arguments, 1,
+        "truekv: stats: the token is another (permission_denied)\n  The file must hold what");
+    ck_assert_int_eq(setenv("TRUEKV_TOKEN_FILE", file, 1), 0);
+    expect_with(fine, 2, "--json stats", 0, "{\"uptime_s\":1}\n");
+    ck_assert_int_eq(setenv("TRUEKV_TOKEN_FILE", "/nonexistent", 1), 0);
+    expect("stats", 2, "cannot take a token from /nonexistent");
+    expect("help stats", 0, "usage");
+    ck_assert_int_eq(unsetenv("TRUEKV_TOKEN_FILE"), 0);
+    expect_with(may_not, 1, "reload", 1,
+                "Who may do that is in the daemon's configuration (auth).");
+    unlink(file);
 }
 END_TEST
 
@@ -513,8 +549,7 @@ int main(void)
 {
     Suite *s = suite_create("command");
     TCase *tc = tcase_create("command");
-    if (mkdtemp(dir) == NULL) return EXIT_FAILURE;
-    snprintf(socket_path, sizeof socket_path, "%s/s", dir);
+    if (!run_begin()) return EXIT_FAILURE;
     tcase_add_test(tc, bad_command_lines);
     tcase_add_test(tc, help_of_everything);
     tcase_add_test(tc, no_daemon);
@@ -522,6 +557,7 @@ int main(void)
     tcase_add_test(tc, commands_and_their_answers);
     tcase_add_test(tc, health);
     tcase_add_test(tc, files);
+    tcase_add_test(tc, tokens);
     tcase_add_test(tc, random_data);
     tcase_add_test(tc, verify_finds);
     tcase_add_test(tc, verify_finds_nothing);
@@ -532,7 +568,6 @@ int main(void)
     tcase_add_test(tc, list_of_pages);
     suite_add_tcase(s, tc);
     int code = tkv_check_main(s);
-    (void)unlink(socket_path);
-    (void)rmdir(dir);
+    run_end();
     return code;
 }

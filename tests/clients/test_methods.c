@@ -233,6 +233,34 @@ START_TEST(typed_results_that_are_wrong)
 }
 END_TEST
 
+/* Goal: what an operator asks for is sent as the protocol has it, and what it was is told. */
+START_TEST(operator)
+{
+    static const struct fake_step steps[] = {
+        FAKE_ANSWER("\"method\":\"auth\",\"params\":{\"token\":\"a\\\"b\"}",
+                    "{\"id\":1,\"result\":{}}\n"),
+        FAKE_ANSWER("\"method\":\"admin.reload\",\"params\":{}",
+                    "{\"id\":2,\"result\":{\"changed\":[\"log.level\"]}}\n"),
+        FAKE_ANSWER("\"method\":\"admin.log_level\",\"params\":{\"level\":\"debug\"}",
+                    "{\"id\":3,\"result\":{\"level\":\"debug\",\"was\":\"info\"}}\n"),
+        FAKE_ANSWER("admin.log_level", "{\"id\":4,\"result\":{\"level\":\"debug\",\"was\":7}}\n"),
+        FAKE_ANSWER("\"method\":\"admin.drain\",\"params\":{}",
+                    "{\"id\":5,\"error\":{\"code\":-32009,\"message\":\"no\",\"data\":{"
+                    "\"reason\":\"permission_denied\"}}}\n")};
+    const char *was = NULL;
+    struct truekv *kv = start(steps, COUNT(steps));
+    ck_assert_int_eq(truekv_fd(kv), server.peer);
+    ck_assert_int_eq(truekv_auth(kv, "a\"b"), TRUEKV_OK);
+    ck_assert_int_eq(truekv_admin_reload(kv), TRUEKV_OK);
+    ck_assert_str_eq(truekv_last_answer(kv)->json, "{\"changed\":[\"log.level\"]}");
+    ck_assert_int_eq(truekv_admin_log_level(kv, "debug", &was), TRUEKV_OK);
+    ck_assert_str_eq(was, "info");
+    ck_assert_int_eq(truekv_admin_log_level(kv, "debug", NULL), TRUEKV_EANSWER);
+    ck_assert_int_eq(truekv_admin_drain(kv), TRUEKV_EPERM);
+    finish(kv);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("methods");
@@ -244,6 +272,7 @@ int main(void)
     tcase_add_test(tc, limited_injections);
     tcase_add_test(tc, kept_reports_and_scrubs);
     tcase_add_test(tc, typed_results_that_are_wrong);
+    tcase_add_test(tc, operator);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
 }

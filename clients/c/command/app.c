@@ -1,3 +1,4 @@
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -6,6 +7,7 @@
 
 #include "clients/c/command/command.h"
 #include "clients/c/command/table.h"
+#include "clients/c/command/token.h"
 #include "clients/c/json_out.h"
 
 #ifndef TRUEKV_VERSION
@@ -15,6 +17,11 @@
 enum { ITEMS_SHOWN = 8, JSON_MAX = 1 << 16 };
 
 /* ---- Errors -------------------------------------------------------------------------------- */
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
 
 /* What to do about an error, where that is known. */
 static void put_hint(struct app *app, const char *hint)
@@ -36,8 +43,6 @@ static const struct {
     {TRUEKV_EDEVICE, "The device is lost to the daemon; its log says why. A supervisor restarts "
                      "it."},
     {TRUEKV_EDRAINING, "The daemon is stopping. Wait for the next one to start."},
-    {TRUEKV_EPERM, "The daemon's configuration decides that (debug.allow_fault_injection for "
-                   "inject)."},
     {TRUEKV_EMETHOD, "The daemon is older than this command: compare \"truekv info\" with "
                      "\"truekv --version\"."},
     {TRUEKV_ETIMEOUT,
@@ -66,8 +71,21 @@ static const char *option_of_param(const char *command, const char *param)
     return NULL;
 }
 
+/* Who may do what is the configuration's: what it wants depends on what was asked. */
+static void hint_at_permission(struct app *app)
+{
+    if (strcmp(app->command->name, "inject") == 0)
+        put_hint(app, "The daemon's configuration decides that: debug.allow_fault_injection, and "
+                      "who may use debug.* (auth).");
+    else if (begins(app->address, "tcp:") && app->token[0] == '\0')
+        put_hint(app, "Over TCP it may want a token: --token-file FILE, or $TRUEKV_TOKEN_FILE.");
+    else
+        put_hint(app, "Who may do that is in the daemon's configuration (auth).");
+}
+
 static void hint_at(struct app *app, const struct truekv_error *e)
 {
+    if (e->status == TRUEKV_EPERM) hint_at_permission(app);
     if (e->status == TRUEKV_EOVERLOADED && e->retry_after_ms >= 0) {
         out_para(&app->err, 2, 2, DIM, "", "Try again in %" PRId64 " ms.", e->retry_after_ms);
         return;
@@ -86,11 +104,6 @@ static void hint_at(struct app *app, const struct truekv_error *e)
     for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
         if (hints[i].status == e->status) put_hint(app, hints[i].hint);
     }
-}
-
-static bool begins(const char *text, const char *with)
-{
-    return strncmp(text, with, strlen(with)) == 0;
 }
 
 static const char *path_of(const char *address)
@@ -204,18 +217,40 @@ enum exit_code app_usage(struct app *app, const char *fmt, ...)
 
 /* ---- For the commands ---------------------------------------------------------------------- */
 
-bool app_connect(struct app *app, enum exit_code *code)
+bool app_open(struct app *app, int connect_timeout_ms, struct truekv_error *why)
 {
     const struct option_value *timeout = app_option(app, OPT_TIMEOUT);
-    struct truekv_options options = {.timeout_ms = app->command->timeout_ms};
-    struct truekv_error why;
+    struct truekv_options options = {.timeout_ms = app->command->timeout_ms,
+                                     .connect_timeout_ms = connect_timeout_ms};
     if (timeout->given) {
         options.timeout_ms = timeout->ms;
         options.connect_timeout_ms = timeout->ms;
     }
-    if (truekv_open(&app->kv, app->address, &options, &why) == TRUEKV_OK) return true;
+    assert(app->kv == NULL);
+    if (truekv_open(&app->kv, app->address, &options, why) != TRUEKV_OK) return false;
+    if (app->token[0] == '\0' || truekv_auth(app->kv, app->token) == TRUEKV_OK) return true;
+    *why = *truekv_error(app->kv);
+    return false;
+}
+
+bool app_connect(struct app *app, enum exit_code *code)
+{
+    struct truekv_error why;
+    if (!token_read(app)) {
+        *code = EXIT_USAGE;
+        return false;
+    }
+    if (app_open(app, 0, &why)) return true;
+    bool refused = app->kv != NULL; /* by the daemon */
     *code = report_error(app, &why);
-    if (!app_option(app, OPT_JSON)->given) hint_at_socket(app, &why);
+    if (app_option(app, OPT_JSON)->given) return false;
+    if (!refused)
+        hint_at_socket(app, &why);
+    else if (why.status == TRUEKV_EPERM)
+        put_hint(app,
+                 "The file must hold what the daemon's own token file (auth.token_file) does.");
+    else
+        hint_at(app, &why);
     return false;
 }
 

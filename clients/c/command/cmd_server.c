@@ -1,11 +1,11 @@
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/sizes.h"
 #include "clients/c/command/command.h"
 #include "clients/c/command/stats.h"
 #include "clients/c/command/table.h"
+#include "clients/c/command/watch/watch.h"
 
 /* What a person must know before anything else. */
 static void put_unhealthy(struct out *o, const struct truekv_info *info)
@@ -150,67 +150,14 @@ enum exit_code cmd_info(struct app *app)
 enum exit_code cmd_stats(struct app *app)
 {
     enum exit_code code;
-    const struct option_value *interval = app_option(app, OPT_INTERVAL);
-    double seconds = interval->given ? (double)interval->ms / 1e3 : 1;
+    if (app_option(app, OPT_WATCH)->given) return watch_stats(app);
+    if (app_option(app, OPT_INTERVAL)->given || app_option(app, OPT_TIMES)->given)
+        return app_usage(app, "--interval and --count are for --watch");
     if (!app_connect(app, &code)) return code;
-    if (app_option(app, OPT_WATCH)->given) return cmd_watch(app, seconds > 0 ? seconds : 1);
     if (truekv_server_stats(app->kv) != TRUEKV_OK) return app_failed(app);
     if (app_printed_json(app)) return EXIT_FINE;
     cJSON *result = cJSON_Parse(truekv_last_answer(app->kv)->json);
     stats_print(&app->out, result);
-    cJSON_Delete(result);
-    return EXIT_FINE;
-}
-
-/* ---- admin.* ------------------------------------------------------------------------------- */
-
-static void put_keys(struct out *o, const char *lead, const cJSON *keys)
-{
-    const cJSON *key;
-    char text[1024] = "";
-    cJSON_ArrayForEach(key, keys)
-    {
-        size_t used = strlen(text);
-        snprintf(text + used, sizeof text - used, "%s%s", used > 0 ? ", " : "",
-                 cJSON_GetStringValue(key));
-    }
-    out_para(o, 0, 2, PLAIN, lead, "%s", text[0] != '\0' ? text : "nothing");
-}
-
-enum exit_code cmd_reload(struct app *app)
-{
-    enum exit_code code;
-    if (!app_connect(app, &code)) return code;
-    if (truekv_admin_reload(app->kv) != TRUEKV_OK) return app_failed(app);
-    if (app_printed_json(app)) return EXIT_FINE;
-    cJSON *result = cJSON_Parse(truekv_last_answer(app->kv)->json);
-    put_keys(&app->out, "Changed:", cJSON_GetObjectItemCaseSensitive(result, "changed"));
-    put_keys(&app->out,
-             "Waits for a restart:", cJSON_GetObjectItemCaseSensitive(result, "needs_restart"));
-    cJSON_Delete(result);
-    return EXIT_FINE;
-}
-
-enum exit_code cmd_drain(struct app *app)
-{
-    enum exit_code code;
-    if (!app_connect(app, &code)) return code;
-    if (truekv_admin_drain(app->kv) != TRUEKV_OK) return app_failed(app);
-    if (!app_printed_json(app))
-        out_para(&app->out, 0, 0, PLAIN, "", "The daemon finishes what it has accepted, and ends.");
-    return EXIT_FINE;
-}
-
-enum exit_code cmd_log_level(struct app *app)
-{
-    enum exit_code code;
-    if (!app_connect(app, &code)) return code;
-    if (truekv_admin_log_level(app->kv, app->options.rest[0]) != TRUEKV_OK) return app_failed(app);
-    if (app_printed_json(app)) return EXIT_FINE;
-    cJSON *result = cJSON_Parse(truekv_last_answer(app->kv)->json);
-    const char *was = json_text(result, "was");
-    out_para(&app->out, 0, 0, PLAIN, "", "It logs %s now; it was %s.", app->options.rest[0],
-             was != NULL ? was : "?");
     cJSON_Delete(result);
     return EXIT_FINE;
 }

@@ -8,6 +8,8 @@
 
 #define DEFAULT_SOCKET "/run/truekv/truekv.sock"
 
+enum { TOKEN_MAX = 512 }; /* bytes, as the protocol has it */
+
 /* How the program ends. */
 enum exit_code {
     EXIT_FINE = 0,
@@ -26,7 +28,8 @@ struct app {
     struct out out;
     struct out err;
     const char *address;
-    struct truekv *kv; /* NULL until app_connect() */
+    char token[TOKEN_MAX + 1]; /* "": none */
+    struct truekv *kv;         /* NULL until app_connect() */
 };
 
 struct command {
@@ -60,6 +63,10 @@ void help_one(struct out *o, const struct command *c);
 
 /* Connects. Where it fails: says so, and the code to end with is in *code. */
 bool app_connect(struct app *app, enum exit_code *code);
+
+/* The same without a word, where app_connect() has been before: *why says what was wrong. Where it
+ * is what the daemon said, app->kv is there and holds its parts. connect_timeout_ms 0: as usual. */
+bool app_open(struct app *app, int connect_timeout_ms, struct truekv_error *why);
 
 /* Says what is wrong with the command line: truekv: append: ... */
 enum exit_code app_usage(struct app *app, const char *fmt, ...)
@@ -103,6 +110,10 @@ enum exit_code cmd_scrub(struct app *app);
 enum exit_code cmd_selftest(struct app *app);
 enum exit_code cmd_inject(struct app *app);
 enum exit_code cmd_bench(struct app *app);
+enum exit_code cmd_top(struct app *app);
+enum exit_code cmd_reload(struct app *app);
+enum exit_code cmd_drain(struct app *app);
+enum exit_code cmd_log_level(struct app *app);
 enum exit_code cmd_raw(struct app *app);
 enum exit_code cmd_help(struct app *app);
 

@@ -9,20 +9,20 @@ const struct command commands[] = {
     {"info", "", "show version, backend, devices, models and limits", NULL, cmd_info, 0, 0, 0,
      QUICK},
     {"stats", "", "show the daemon's counters and gauges",
-     "With --watch a line of rates for each --interval, until it is interrupted; with --json as "
-     "well, an object for each. It waits for a daemon that goes away.",
-     cmd_stats, OPTION(WATCH) | OPTION(INTERVAL), 0, 0, QUICK},
-    {"top", "", "show what the daemon does, redrawn in place",
-     "Load, latency, memory, what verification has found, and the busiest sequences. q ends it. "
-     "Where the output is no terminal, frames follow one another.",
-     cmd_top, OPTION(INTERVAL), 0, 0, QUICK},
-    {"reload", "", "read the daemon's configuration file again",
-     "Says what has changed, and what waits for a restart. A file with a mistake changes nothing.",
-     cmd_reload, 0, 0, 0, QUICK},
-    {"drain", "", "let the daemon finish what it has accepted, and end", NULL, cmd_drain, 0, 0, 0,
-     QUICK},
-    {"log-level", "LEVEL", "change what the daemon logs: error, warning, info or debug",
-     "Until the next reload or restart.", cmd_log_level, 0, 1, 1, QUICK},
+     "With --watch prints a line for each interval, with rates, until Ctrl-C, or --count of them; "
+     "with --json each is an object. A daemon that goes away is waited for: it says so, and goes "
+     "on when the daemon is back. \"errs\" are requests answered with an error, p50 and p99 are "
+     "of seq.append, \"batch\" is the mean number of items in a batch, \"queue\" the requests "
+     "that wait, \"memory\" that of the caches, \"wrong\" what verifications and scrubs have "
+     "found since the daemon started.",
+     cmd_stats, OPTION(WATCH) | OPTION(INTERVAL) | OPTION(TIMES), 0, 0, QUICK},
+    {"top", "", "watch the daemon at work, on a terminal",
+     "Draws the daemon's load, latency, memory, checks and busiest sequences every second, until q "
+     "or Ctrl-C. Where standard output is no terminal it prints pictures one after the other. A "
+     "daemon that goes away is waited for.\n"
+     "Rates are of the interval, p50 and p99 of the last ten seconds. Of many sequences it looks "
+     "at 500 at a time, round and round: a sequence is as it was when its turn came.",
+     cmd_top, OPTION(INTERVAL) | OPTION(TIMES), 0, 0, QUICK},
     {"create", "[SEQ]", "create a sequence",
      "Without SEQ the daemon chooses its number. A fresh cache reads as zeros.", cmd_create,
      OPTION(SEQ) | OPTION(MODEL) | OPTION(CAPACITY) | OPTION(LABEL) | OPTION(TTL_MS) |
@@ -94,8 +94,8 @@ const struct command commands[] = {
     {"bench", "", "measure how fast the daemon answers",
      "Sends one kind of request over and over, and says how many a second were answered and how "
      "long they took. Appends go to sequences of its own, which are gone when it ends, however it "
-     "ends; a sequence that is full is rolled back. At the end of appends the daemon verifies and "
-     "scrubs them: the run ends with 1 where a byte is wrong.\n"
+     "ends; a sequence that is full is rolled back. After a run of appends the daemon verifies and "
+     "scrubs these sequences, and the run ends with 1 where a byte is wrong.\n"
      "It is a closed loop: each place in flight sends its next request when the last one is "
      "answered. Latencies are from there to the answer. While the daemon stands still, only as "
      "many requests wait as are in flight, so the tail looks better than clients of a fixed rate "
@@ -108,6 +108,18 @@ const struct command commands[] = {
          OPTION(REQUESTS) | OPTION(WARMUP) | OPTION(IDLE) | OPTION(INTERVAL_MS) | OPTION(PLOT) |
          OPTION(VERIFY) | OPTION(NO_VERIFY),
      0, 0, SLOW},
+    {"reload", "", "have the daemon read its configuration again",
+     "Says which settings have changed, and which wait for a restart. A file with a mistake "
+     "changes "
+     "nothing: the daemon says where the mistake is.",
+     cmd_reload, 0, 0, 0, QUICK},
+    {"drain", "", "have the daemon finish its work and end",
+     "New requests are refused, accepted ones are finished and answered; then the daemon ends with "
+     "exit code 0, and its caches are gone. This does not wait for the end.",
+     cmd_drain, 0, 0, 0, QUICK},
+    {"log-level", "LEVEL", "change how much the daemon logs",
+     "LEVEL is error, warning, info or debug. It holds until a reload or a restart.", cmd_log_level,
+     0, 1, 1, QUICK},
     {"raw", "LINE", "send a line of JSON as it is, print the answer",
      "--data adds a payload: the line must say how long it is (\"payload\": N).", cmd_raw,
      OPTION(DATA) | OPTION(OUT), 1, 1, QUICK},

@@ -23,10 +23,15 @@ static const struct {
     {OPT_LIMIT, "list", "N", "at most N sequences"},
     {OPT_DATA, "raw", "FILE", "the payload to send; - is standard input"},
     {OPT_ITEMS, "bench", "M", "sequences in one append (default 1)"},
-    {OPT_TOKENS, "bench", "N", "tokens of each of them (default 1)"},
     {OPT_N_LAYERS, "bench", "N", "the first N layers (default: all)"},
     {OPT_DTYPE, "bench", "DTYPE", "of the data: f16, bf16 or f32 (default: the cache's own)"},
     {OPT_CAPACITY, "bench", "TOKENS", "of a sequence (default: what fits 256 MiB together)"},
+    {OPT_TOKENS, "bench", "N", "tokens of each sequence in it (default 1)"},
+    {OPT_JSON, "bench", "", "print the result as one line of JSON"},
+    {OPT_JSON, "stats", "",
+     "print the daemon's answer as one line of JSON; with --watch an object "
+     "for each line"},
+    {OPT_JSON, "top", "", "not here: \"truekv stats --watch\" has it"},
     {OPT_OUT, "raw", "FILE", "write the answer's payload there; - is standard output"},
 };
 
@@ -82,7 +87,8 @@ void help_all(struct out *o)
     struct table t;
     narrow(o);
     table_init(&t, NULL, 2);
-    out_put(o, PLAIN, "usage: truekv [-s SOCKET] [--json] [--timeout S] COMMAND ...\n\n");
+    out_put(o, PLAIN,
+            "usage: truekv [-s SOCKET] [--token-file FILE] [--json] [--timeout S] COMMAND ...\n\n");
     out_put(o, BOLD, "commands\n");
     for (size_t i = 0; i < n_commands; i++) {
         table_cell(&t, "%s", commands[i].name);
@@ -95,7 +101,8 @@ void help_all(struct out *o)
     fputc('\n', o->to);
     out_para(o, 0, 0, PLAIN, "",
              "The socket is -s, or else $TRUEKV_SOCKET, or else %s. Exit code: 0 fine; 1 the "
-             "daemon says no or is not healthy, or verify, scrub or selftest found something; 2 a "
+             "daemon says no or is not healthy, or verify, scrub, selftest or bench found "
+             "something; 2 a "
              "bad command line; 3 no connection, or it was lost; 4 verify or scrub had nothing to "
              "check.",
              DEFAULT_SOCKET);
@@ -122,6 +129,7 @@ static const struct {
     {"verify", "something was found (with --last or --first: is kept), or the daemon says no"},
     {"scrub", "something was found, or the daemon says no"},
     {"selftest", "the kernels differ, or the daemon says no"},
+    {"bench", "a byte is wrong, or the daemon says no"},
 };
 
 static void put_code(struct out *o, enum exit_code code, const char *what)
@@ -168,6 +176,6 @@ void help_one(struct out *o, const struct command *c)
         put_options(o, c, c->options);
     }
     out_put(o, BOLD, "\noptions of every command\n");
-    put_options(o, NULL, OPTIONS_OF_ALL);
+    put_options(o, c, OPTIONS_OF_ALL);
     put_codes(o, c);
 }

@@ -8,6 +8,7 @@
     X(SOCKET, "socket", 's', TEXT, "SOCKET", "unix:PATH, PATH or tcp:HOST:PORT")                  \
     X(JSON, "json", 0, FLAG, "", "print the daemon's answer as one line of JSON")                 \
     X(TIMEOUT, "timeout", 0, SECONDS, "S", "give up when nothing moved for S seconds; 0: never")  \
+    X(TOKEN_FILE, "token-file", 0, TEXT, "FILE", "the token for tcp: (or $TRUEKV_TOKEN_FILE)")    \
     X(HELP, "help", 'h', FLAG, "", "say what the command does")                                   \
     X(VERSION, "version", 'V', FLAG, "", "print the version")                                     \
     X(MODEL, "model", 0, TEXT, "NAME", "a model of the configuration (default: its first)")       \
@@ -52,12 +53,13 @@
     X(SECONDS, "seconds", 0, SECONDS, "S", "how long to measure (default 5)")                     \
     X(REQUESTS, "requests", 0, COUNT, "N", "measure N requests, in place of --seconds")           \
     X(WARMUP, "warmup", 0, SECONDS, "S", "not measured (default 1; 0 with --requests)")           \
-    X(IDLE, "idle-connections", 0, COUNT, "N", "as many more that say nothing")                   \
+    X(IDLE, "idle-connections", 0, COUNT, "N", "N more connections that say nothing")             \
     X(INTERVAL_MS, "interval-ms", 0, COUNT, "MS", "between two lines of progress (default 1000)") \
     X(PLOT, "plot", 0, TEXT, "FILE", "draw latencies and throughput (SVG), too")                  \
-    X(VERIFY, "verify", 0, FLAG, "", "verify and scrub at the end (append does so anyway)")       \
-    X(WATCH, "watch", 0, FLAG, "", "a line again and again, until it is interrupted")             \
-    X(INTERVAL, "interval", 0, SECONDS, "S", "from one look to the next (default 1)")             \
-    X(NO_VERIFY, "no-verify", 0, FLAG, "", "do not: the journal may be long")
+    X(VERIFY, "verify", 0, FLAG, "", "verify and scrub at the end, whatever the method")          \
+    X(NO_VERIFY, "no-verify", 0, FLAG, "", "do not: the journal may be long")                     \
+    X(WATCH, "watch", 0, FLAG, "", "a line for each interval, until Ctrl-C")                      \
+    X(INTERVAL, "interval", 0, SECONDS, "S", "seconds from one to the next (default 1)")          \
+    X(TIMES, "count", 0, COUNT, "N", "end after N of them")
 
 #endif

@@ -29,9 +29,11 @@ enum option_id {
 };
 
 /* A set of options. */
+_Static_assert(OPT_COUNT <= 64, "a set is a uint64_t");
 #define OPTION(id) (UINT64_C(1) << OPT_##id)
-#define OPTIONS_OF_ALL \
-    (OPTION(SOCKET) | OPTION(JSON) | OPTION(TIMEOUT) | OPTION(HELP) | OPTION(VERSION))
+#define OPTIONS_OF_ALL                                                                     \
+    (OPTION(SOCKET) | OPTION(JSON) | OPTION(TIMEOUT) | OPTION(TOKEN_FILE) | OPTION(HELP) | \
+     OPTION(VERSION))
 
 struct option_spec {
     const char *name, *placeholder, *help;

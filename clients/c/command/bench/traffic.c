@@ -1,5 +1,6 @@
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -28,10 +29,28 @@ static bool watch(struct load *l, int fd, uint32_t index, int operation, uint32_
     return false;
 }
 
+/* Sends the token by a client of its own on a duplicate of the socket, which outlives it. */
+static bool show_token(struct load *l, int fd)
+{
+    struct truekv *kv;
+    struct truekv_options options = {.timeout_ms = l->plan->timeout_ms};
+    if (l->app->token[0] == '\0') return true;
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0 || truekv_open_fd(&kv, own, &options) != TRUEKV_OK) {
+        if (own >= 0) close(own);
+        tkc_error_set(&l->why, TRUEKV_ENOMEM, errno, "no memory for a client");
+        return false;
+    }
+    enum truekv_status st = truekv_auth(kv, l->app->token);
+    if (st != TRUEKV_OK) tkc_error_set(&l->why, st, 0, "%s", truekv_error(kv)->message);
+    truekv_close(kv);
+    return st == TRUEKV_OK;
+}
+
 bool traffic_open(struct load *l, int *fd, uint32_t index)
 {
     if (tkc_connect(l->app->address, l->plan->timeout_ms, fd, &l->why) != TRUEKV_OK) return false;
-    if (watch(l, *fd, index, EPOLL_CTL_ADD, EPOLLIN)) return true;
+    if (show_token(l, *fd) && watch(l, *fd, index, EPOLL_CTL_ADD, EPOLLIN)) return true;
     close(*fd);
     return false;
 }
