@@ -1,17 +1,25 @@
 # What is installed where, and Debian's package of it: ./dev package.
+if(TKV_SANITIZE)
+  return()
+endif()
 include(GNUInstallDirs)
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON) # cpack packs what has been built
+
+# Manual pages: frames, filled from the tables of settings and of commands.
+tkv_program(make_man SOURCES docs/man/make_man.c docs/man/man_commands.c docs/man/man_settings.c
+            LINKS truekv_command tkv_config)
+target_compile_definitions(make_man PRIVATE TKV_VERSION="${PROJECT_VERSION}")
 set(man_pages)
 foreach(page truekvd.8 truekvd.conf.5 truekv.1)
+  set(from ${PROJECT_SOURCE_DIR}/docs/man/${page}.in)
   set(to ${CMAKE_BINARY_DIR}/man/${page})
-  add_custom_command(OUTPUT ${to}.gz
+  add_custom_command(OUTPUT ${to}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/man
-    COMMAND sh ${PROJECT_SOURCE_DIR}/docs/man/man.sh ${PROJECT_SOURCE_DIR}/docs/man/${page}.in ${PROJECT_VERSION}
-            $<TARGET_FILE:truekvd> $<TARGET_FILE:truekv> >${to}
-    COMMAND gzip -9nf ${to}
-    DEPENDS docs/man/man.sh docs/man/${page}.in truekvd truekv)
-  list(APPEND man_pages ${to}.gz)
+    COMMAND make_man ${from} > ${to}
+    DEPENDS make_man ${from} VERBATIM)
+  add_custom_command(OUTPUT ${to}.gz COMMAND gzip -9nkf ${to} DEPENDS ${to} VERBATIM)
+  list(APPEND man_pages ${to} ${to}.gz)
 endforeach()
-add_custom_target(man DEPENDS ${man_pages})
 
 install(TARGETS truekvd truekv RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES config/truekvd.conf DESTINATION /etc/truekv)
@@ -28,7 +36,7 @@ install(FILES ${CMAKE_BINARY_DIR}/changelog.gz DESTINATION ${CMAKE_INSTALL_DOCDI
 add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/changelog.gz
   COMMAND gzip -9nc ${PROJECT_SOURCE_DIR}/deploy/debian/changelog >${CMAKE_BINARY_DIR}/changelog.gz
   DEPENDS deploy/debian/changelog)
-add_custom_target(package_files DEPENDS man ${CMAKE_BINARY_DIR}/changelog.gz)
+add_custom_target(package_files ALL DEPENDS ${man_pages} ${CMAKE_BINARY_DIR}/changelog.gz)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME truekv)
