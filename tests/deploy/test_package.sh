@@ -1,76 +1,164 @@
-#!/bin/sh
-# test_package.sh PACKAGE - Debian's package in a Debian 12 of its own (debootstrap, in a temporary folder): it is
-# installed, serves as its user, is installed once more, removed and purged; and what is left then. As root; takes some
-# minutes, most of which is the download of the base system.
-set -eu
+#!/bin/bash
+# test_package.sh PACKAGE - Debian's package in a Debian 12 of its own that boots, with systemd, in a container (debootstrap
+# and systemd-nspawn, in a temporary folder): it is installed, serves under its unit with all that confines it, reloads,
+# comes back when it is killed, is started by its socket, upgraded, removed, installed again and purged; and what is left
+# then. As root; takes about two minutes, half of which is the base system.
+set -Eeuo pipefail
 package=$1
-command -v debootstrap >/dev/null || { echo "no debootstrap: ./dev package --check installs it"; exit 1; }
-[ "$(id -u)" = 0 ] || { echo "debootstrap wants root"; exit 1; }
+for program in debootstrap systemd-nspawn; do
+    command -v $program >/dev/null || { echo "no $program: ./dev package --check installs it"; exit 1; }
+done
+[ "$(id -u)" = 0 ] || { echo "it needs root"; exit 1; }
 mirror=$(sed -nE 's/^(URIs: |deb (\[[^]]*\] )?)(http[^ ]*debian)\/?( .*)?$/\3/p' /etc/apt/sources.list \
-    /etc/apt/sources.list.d/* 2>/dev/null | head -1)
-system=$(mktemp -d)
-chmod 755 "$system" # it becomes "/", for users, too
-daemon=
+    /etc/apt/sources.list.d/* 2>/dev/null | head -1 || true)
+folder=$(mktemp -d)
+system=$folder/system
+container='' leader=''
+
 clean_up() {
-    [ -z "$daemon" ] || kill "$daemon" 2>/dev/null || true
-    umount "$system/proc" 2>/dev/null || true
-    rm -rf "$system"
+    for process in "$leader" "$container"; do # all that runs inside goes with its first process
+        [ -z "$process" ] || kill -KILL "$process" 2>/dev/null || true
+    done
+    { wait; } 2>/dev/null
+    rm -rf "$folder"
 }
 trap clean_up EXIT
-inside() { chroot "$system" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
+trap 'echo "FAILED: line $LINENO: $BASH_COMMAND"' ERR
 say() { printf -- '--- %s\n' "$*"; }
-fail() { echo "FAILED: $*"; exit 1; }
+fail() {
+    echo "FAILED: $*"
+    tail -5 "$folder/console" 2>/dev/null || true
+    if [ -n "$leader" ]; then inside journalctl --no-pager -n 30 -u truekvd.service || true; fi
+    exit 1
+}
+inside() {
+    nsenter --target "$leader" --all /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 \
+        DEBIAN_FRONTEND=noninteractive "$@"
+}
+quietly() { inside "$@" >"$folder/said" 2>&1 || { cat "$folder/said"; fail "$*"; }; }
+
+# eventually WHAT COMMAND...: within half a minute it is so.
+eventually() {
+    local what=$1 tries=0
+    shift
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        [ $tries -lt 300 ] || fail "$what"
+        sleep 0.1
+    done
+}
+is() { [ "$1" = "$2" ] || fail "$3: it is \"$1\", and should be \"$2\""; }
+state() { inside systemctl is-active truekvd.service || true; }
+enabled() { inside systemctl is-enabled truekvd.service 2>/dev/null || true; }
+main_pid() { inside systemctl show --property MainPID --value truekvd.service; }
+is_another() { [ "$(main_pid)" != 0 ] && [ "$(main_pid)" != "$1" ]; }
+files() { inside find /etc /usr /opt /run/truekv /var/lib /var/log -not -path '/var/log/journal/*' 2>/dev/null | sort || true; }
+
+# --- a machine ----------------------------------------------------------------------------------------
 
 say "a Debian 12"
-debootstrap --variant=minbase bookworm "$system" "${mirror:-http://deb.debian.org/debian}" >"$system.log" 2>&1 ||
-    { tail -5 "$system.log"; exit 1; }
-rm -f "$system.log"
-mount -t proc proc "$system/proc"
-for file in /etc/apt/apt.conf.d/* /etc/resolv.conf; do
+mkdir "$system"
+debootstrap --variant=minbase --include=systemd-sysv,adduser bookworm "$system" "${mirror:-http://deb.debian.org/debian}" \
+    >"$folder/debootstrap.log" 2>&1 || { tail -5 "$folder/debootstrap.log"; exit 1; }
+for file in /etc/apt/apt.conf.d/*; do
     [ ! -f "$file" ] || cp -n "$file" "$system$file" 2>/dev/null || true
 done
-# What the package must not leave behind is looked for after what it brings along has come.
-inside apt-get update -qq
-cp "$package" "$system/truekv.deb"
-inside apt-get install -y -qq --no-install-recommends adduser >/dev/null
+systemd-nspawn --quiet --register=no --keep-unit --boot --console=pipe --machine=truekv-check --directory="$system" \
+    </dev/null >"$folder/console" 2>&1 &
+container=$!
+booted() {
+    leader=$(ps -o pid= --ppid "$container" | tr -d ' ')
+    inside systemctl is-system-running | grep -qE 'running|degraded'
+}
+eventually "it does not boot" booted
+quietly apt-get update -qq
+install -m 644 "$package" "$system/truekv.deb"
+
+# --- the package --------------------------------------------------------------------------------------
 
 say "installing"
-inside sh -c 'find /etc /usr /var/lib/dpkg/info | sort' >"$system/before"
-inside apt-get install -y -qq --no-install-recommends /truekv.deb >/dev/null
-inside truekvd --version
-inside truekvd --config /etc/truekv/truekvd.conf --check-config
-[ "$(inside stat -c '%U:%G %a' /etc/truekv/truekvd.conf)" = "root:truekv 640" ] || fail "the configuration's owner or mode"
-inside sh -c 'test -f /usr/lib/systemd/system/truekvd.service && zcat /usr/share/man/man8/truekvd.8.gz >/dev/null'
+files >"$folder/before"
+quietly apt-get install -y -qq --no-install-recommends /truekv.deb
+is "$(state) $(enabled)" "inactive disabled" "a service without models of its own"
+is "$(inside stat -c '%U:%G %a' /etc/truekv /etc/truekv/truekvd.conf | tr '\n' ' ')" "root:truekv 750 root:truekv 640 " \
+    "owner and mode of the configuration"
+quietly truekvd --config /etc/truekv/truekvd.conf --check-config
 
-say "serving as the user truekv"
-inside install -d -o truekv -g truekv /run/truekv
-chroot --userspec=truekv:truekv "$system" /usr/bin/truekvd --config /etc/truekv/truekvd.conf 2>"$system/log" &
-daemon=$!
-tries=0
-until inside truekv ping >/dev/null 2>&1; do
-    tries=$((tries + 1))
-    [ "$tries" -lt 100 ] || { cat "$system/log"; fail "it does not answer"; }
-    sleep 0.1
-done
-inside truekv create --seq 1 --capacity 64
-inside truekv append --seqs 1 --tokens 3 --random 1
-inside truekv verify
-kill "$daemon"
-wait "$daemon" || fail "exit code $?"
-daemon=
+say "serving under its unit"
+sed -i 's/^  listen = "";/  listen = "tcp:127.0.0.1:9464";/' "$system/etc/truekv/truekvd.conf"
+quietly systemctl enable --now truekvd.service
+is "$(state) $(enabled)" "active enabled" "the service"
+status=/proc/$(main_pid)/status
+is "$(inside grep -E '^(NoNewPrivs|Seccomp|CapEff|CapBnd):' "$status" | cut -f 2 | tr '\n' ' ')" \
+    "0000000000000000 0000000000000000 1 2 " "its capabilities, new privileges, filter of system calls"
+is "$(inside stat -c %U "$status")" truekv "its user"
+quietly truekv create --seq 1 --capacity 64
+quietly truekv append --seqs 1 --tokens 3 --random 1
+quietly truekv bench --items 8 --clients 4 --seconds 0.5
+quietly truekv selftest
+quietly truekv verify
+quietly truekv scrub
+quietly setpriv --reuid nobody --regid truekv --clear-groups truekv ping
+if inside setpriv --reuid nobody --regid nogroup --clear-groups truekv ping >/dev/null 2>&1; then fail "a stranger may connect"; fi
+health() { inside bash -c 'exec 3<>/dev/tcp/127.0.0.1/9464; printf "GET /healthz HTTP/1.0\r\n\r\n" >&3; head -1 <&3'; }
+is "$(health | grep -oE ' [0-9]+ ')" " 200 " "health over HTTP"
 
-say "installing once more, over a changed configuration"
-echo '# mine' >>"$system/etc/truekv/truekvd.conf"
-inside dpkg -i --force-confold /truekv.deb >/dev/null
-grep -q '^# mine' "$system/etc/truekv/truekvd.conf" || fail "the configuration was lost"
+say "reloading, being killed, a configuration with a mistake"
+pid=$(main_pid)
+sed -i 's/^  level = "info";/  level = "debug";/' "$system/etc/truekv/truekvd.conf"
+quietly systemctl reload truekvd.service
+reloaded() { inside journalctl -u truekvd.service | grep -q 'reloaded changed="log.level"'; }
+eventually "it does not reload" reloaded
+is "$(main_pid)" "$pid" "its process after a reload"
+quietly truekv show 1
+quietly systemctl kill --signal=KILL truekvd.service
+eventually "it does not come back" is_another "$pid"
+eventually "it does not answer" inside truekv ping
+cp -p "$system/etc/truekv/truekvd.conf" "$folder/conf"
+echo 'tpyo = 1;' >>"$system/etc/truekv/truekvd.conf"
+if inside systemctl restart truekvd.service 2>/dev/null; then fail "it takes a mistake"; fi
+is "$(inside systemctl show --property Result,NRestarts,ExecMainStatus --value truekvd.service | sort | tr '\n' ' ')" \
+    "0 2 exit-code " "what systemd makes of a mistake"
+cp -p "$folder/conf" "$system/etc/truekv/truekvd.conf"
 
-say "removing, purging"
-inside apt-get remove -y -qq truekv >/dev/null
-[ -f "$system/etc/truekv/truekvd.conf" ] || fail "remove took the configuration"
-inside dpkg --purge truekv >/dev/null
-inside apt-get autoremove -y -qq --purge >/dev/null
-inside sh -c 'find /etc /usr /var/lib/dpkg/info | sort' >"$system/after"
-left=$(diff "$system/before" "$system/after" | sed -n 's/^> //p' |
-    grep -vE '^/etc/(ld\.so\.cache|subuid-?|subgid-?|passwd-|group-|shadow-|gshadow-)$' || true)
+say "started by its socket"
+quietly systemctl reset-failed truekvd.service
+quietly systemctl start truekvd.socket
+is "$(state)" inactive "the service, before anybody connects"
+quietly truekv ping
+is "$(state)" active "the service, after it"
+quietly systemctl stop truekvd.socket
+quietly systemctl restart truekvd.service
+
+say "upgrading"
+quietly truekv create --seq 1 --capacity 64
+pid=$(main_pid)
+dpkg-deb --raw-extract "$package" "$folder/newer"
+sed -i 's/^Version: .*/&+newer/' "$folder/newer/DEBIAN/control"
+dpkg-deb --root-owner-group --build "$folder/newer" "$system/newer.deb" >/dev/null
+quietly apt-get install -y -qq -o Dpkg::Options::=--force-confold /newer.deb
+grep -q 'systemctl restart truekvd' "$folder/said" || fail "nobody is told that the old program goes on"
+inside dpkg-query --list truekv | grep -q '+newer' || fail "it is not the newer one"
+is "$(main_pid) $(state) $(enabled)" "$pid active enabled" "the service after an upgrade"
+quietly truekv show 1
+cmp "$folder/conf" "$system/etc/truekv/truekvd.conf" || fail "the configuration was lost"
+is "$(inside stat -c '%U:%G %a' /etc/truekv /etc/truekv/truekvd.conf | tr '\n' ' ')" "root:truekv 750 root:truekv 640 " \
+    "owner and mode of the configuration after an upgrade"
+quietly systemctl restart truekvd.service
+
+say "removing, installing again, purging"
+quietly apt-get remove -y -qq truekv
+is "$(state)" inactive "the service of a removed package"
+cmp "$folder/conf" "$system/etc/truekv/truekvd.conf" || fail "remove took the configuration"
+quietly apt-get install -y -qq /newer.deb
+is "$(enabled)" enabled "the service that is installed again"
+quietly systemctl start truekvd.service
+quietly truekv ping
+quietly apt-get purge -y -qq truekv
+quietly apt-get autoremove -y -qq --purge
+quietly getent passwd truekv # the user stays
+files >"$folder/after"
+left=$(comm -13 "$folder/before" "$folder/after" |
+    grep -vE '^/etc/(ld\.so\.cache|sub[ug]id-?|(passwd|group|shadow|gshadow)-)$|^/var/(lib|log)/(apt|dpkg)/' || true)
 [ -z "$left" ] || fail "left behind: $left"
-echo "installed, served, upgraded, removed and purged"
+echo "installed, served, reloaded, upgraded, removed and purged"
