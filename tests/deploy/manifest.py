@@ -50,6 +50,10 @@ class Manifest(unittest.TestCase):
         annotations = self.kinds["DaemonSet"]["spec"]["template"]["metadata"]["annotations"]
         self.assertEqual(annotations["prometheus.io/port"], str(port["containerPort"]))
         self.assertIn(f"EXPOSE {port['containerPort']}", self.containerfile)
+        service = self.kinds["Service"]["spec"]
+        self.assertEqual(service["ports"][0]["targetPort"], port["name"])
+        labels = self.kinds["DaemonSet"]["spec"]["template"]["metadata"]["labels"]
+        self.assertLessEqual(service["selector"].items(), labels.items())
         allowed = self.kinds["NetworkPolicy"]["spec"]["ingress"][0]["ports"][0]["port"]
         self.assertEqual(allowed, port["containerPort"])
 

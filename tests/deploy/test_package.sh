@@ -1,16 +1,10 @@
 #!/bin/bash
-# test_package.sh PACKAGE - Debian's package in a Debian 12 of its own that boots, with systemd, in a container (debootstrap
-# and systemd-nspawn, in a temporary folder): it is installed, serves under its unit with all that confines it, reloads,
-# comes back when it is killed, is started by its socket, upgraded, removed, installed again and purged; and what is left
-# then. As root; takes about two minutes, half of which is the base system.
+# test_package.sh PACKAGE DEBIAN - Debian's package in a copy of the system in the folder DEBIAN (debian.sh) that boots, with
+# systemd, in a container: it is installed, serves under its unit with all that confines it, reloads, comes back when it is
+# killed, is started by its socket, upgraded, removed, installed again and purged; and what is left then. As root.
 set -Eeuo pipefail
-package=$1
-for program in debootstrap systemd-nspawn; do
-    command -v $program >/dev/null || { echo "no $program: ./dev package --check installs it"; exit 1; }
-done
+package=$1 debian=$2
 [ "$(id -u)" = 0 ] || { echo "it needs root"; exit 1; }
-mirror=$(sed -nE 's/^(URIs: |deb (\[[^]]*\] )?)(http[^ ]*debian)\/?( .*)?$/\3/p' /etc/apt/sources.list \
-    /etc/apt/sources.list.d/* 2>/dev/null | head -1 || true)
 folder=$(mktemp -d)
 system=$folder/system
 container='' leader=''
@@ -56,13 +50,11 @@ files() { inside find /etc /usr /opt /run/truekv /var/lib /var/log -not -path '/
 
 # --- a machine ----------------------------------------------------------------------------------------
 
-say "a Debian 12"
-mkdir "$system"
-debootstrap --variant=minbase --include=systemd-sysv,adduser bookworm "$system" "${mirror:-http://deb.debian.org/debian}" \
-    >"$folder/debootstrap.log" 2>&1 || { tail -5 "$folder/debootstrap.log"; exit 1; }
-for file in /etc/apt/apt.conf.d/*; do
-    [ ! -f "$file" ] || cp -n "$file" "$system$file" 2>/dev/null || true
-done
+say "a machine"
+cp -a "$debian" "$system"
+cp /etc/resolv.conf "$system/etc/"
+chroot "$system" apt-get install -y -qq --no-install-recommends systemd-sysv adduser >"$folder/said" 2>&1 ||
+    { tail "$folder/said"; exit 1; }
 systemd-nspawn --quiet --register=no --keep-unit --boot --console=pipe --machine=truekv-check --directory="$system" \
     </dev/null >"$folder/console" 2>&1 &
 container=$!
@@ -71,7 +63,6 @@ booted() {
     inside systemctl is-system-running | grep -qE 'running|degraded'
 }
 eventually "it does not boot" booted
-quietly apt-get update -qq
 install -m 644 "$package" "$system/truekv.deb"
 
 # --- the package --------------------------------------------------------------------------------------
