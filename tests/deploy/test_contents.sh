@@ -45,3 +45,8 @@ for program in truekv truekvd; do
     if readelf -d "$folder/raw/usr/bin/$program" | grep -E 'RUNPATH|RPATH'; then fail "$program looks for libraries elsewhere"; fi
     if readelf -S "$folder/raw/usr/bin/$program" | grep -F .debug_info; then fail "$program is not stripped"; fi
 done
+for program in truekv truekvd; do
+    readelf -d "$folder/raw/usr/bin/$program" | grep -q BIND_NOW || fail "$program: its relocations stay writable"
+    readelf --dyn-syms -W "$folder/raw/usr/bin/$program" | grep -q __stack_chk_fail || fail "$program: its stack is not guarded"
+    readelf --dyn-syms -W "$folder/raw/usr/bin/$program" | grep -q __snprintf_chk || fail "$program: it is not fortified"
+done
