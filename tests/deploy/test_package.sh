@@ -145,6 +145,12 @@ quietly apt-get install -y -qq /newer.deb
 is "$(enabled)" enabled "the service that is installed again"
 quietly systemctl start truekvd.service
 quietly truekv ping
+inside touch /etc/truekv/mine
+quietly apt-get purge -y -qq truekv
+is "$(inside ls -A /etc/truekv)" mine "what purge leaves in /etc/truekv"
+inside rm -r /etc/truekv
+quietly apt-get install -y -qq /newer.deb
+is "$(enabled)" disabled "the service that was purged and is installed again"
 quietly apt-get purge -y -qq truekv
 quietly apt-get autoremove -y -qq --purge
 quietly getent passwd truekv # the user stays
