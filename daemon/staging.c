@@ -40,7 +40,7 @@ enum tkv_status tkv_staging_pool_open(struct tkv_staging_pool **out, enum tkv_ba
     struct tkv_staging_pool *pool = calloc(1, sizeof *pool);
     if (pool == NULL) return TKV_ENOMEM;
     pool->backend = backend;
-    pool->max_bytes = max_bytes;
+    class_of(max_bytes, &pool->max_bytes);
     pool->cached_max = cached_bytes;
     *out = pool;
     return TKV_OK;

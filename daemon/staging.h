@@ -24,7 +24,8 @@ struct tkv_staging {
     struct tkv_staging *next; /* in its free list */
 };
 
-/* max_bytes: what blocks in use may take together (parked ones, see below, not counted);
+/* max_bytes >= 1: what blocks in use may take together (parked ones, see below, not counted),
+ * rounded up, by an eighth at most, to what one block of so many bytes takes: it fits alone.
  * cached_bytes: what freed blocks may take before they go back to the system. TKV_ENOMEM. */
 enum tkv_status tkv_staging_pool_open(struct tkv_staging_pool **out, enum tkv_backend backend,
                                       size_t max_bytes, size_t cached_bytes);

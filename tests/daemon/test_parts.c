@@ -47,6 +47,23 @@ START_TEST(blocks_have_room)
 }
 END_TEST
 
+/* Goal: a block as large as the budget fits where nothing else is in use, whatever its size class.
+ */
+START_TEST(the_largest_block_fits)
+{
+    static const size_t budgets[] = {1, 4096, 40000, 100000, 1000001};
+    for (size_t i = 0; i < sizeof budgets / sizeof budgets[0]; i++) {
+        struct tkv_staging_pool *pool;
+        struct tkv_staging *a, *b;
+        ck_assert_int_eq(tkv_staging_pool_open(&pool, TKV_BACKEND_CPU, budgets[i], 0), TKV_OK);
+        ck_assert_int_eq(tkv_staging_take(pool, budgets[i], &a), TKV_OK);
+        ck_assert_int_eq(tkv_staging_take(pool, 1, &b), TKV_EOVERLOADED);
+        tkv_staging_unref(a);
+        tkv_staging_pool_close(pool);
+    }
+}
+END_TEST
+
 /* Goal: the budget refuses, parked blocks do not count, and a freed block is used again. */
 START_TEST(blocks_have_a_budget)
 {
@@ -345,6 +362,7 @@ int main(void)
     TCase *tc = tcase_create("parts");
     tcase_add_test(tc, blocks_have_room);
     tcase_add_test(tc, blocks_have_a_budget);
+    tcase_add_test(tc, the_largest_block_fits);
     tcase_add_test(tc, leases_in_order);
     tcase_add_test(tc, leases_are_kept);
     tcase_add_test(tc, table_of_sequences);
