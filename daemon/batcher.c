@@ -155,25 +155,61 @@ static bool admit(struct tkv_op *op)
 
 static bool allocate_outcome(struct tkv_op *op)
 {
-    op->result.appended.lens = calloc(op->n_seqs, sizeof *op->result.appended.lens);
+    if (op->result.appended.lens == NULL)
+        op->result.appended.lens = calloc(op->n_seqs, sizeof *op->result.appended.lens);
     if (op->result.appended.lens != NULL) return true;
     tkv_error_set(&op->error, TKV_ENOMEM, "no host memory for %zu items", op->n_seqs);
     return false;
 }
 
-void tkv_run_append(struct tkv_core *core, struct tkv_op *op)
+static bool is_sound(struct tkv_op *op)
 {
     const struct tkv_model *model;
-    if (!find_model(op, &model) || !fill_shape(op, model) || !size_is_right(op, model) ||
-        !allocate_outcome(op) || !admit(op)) {
-        tkv_stat_add(&core->stats.append_refused, 1);
-        tkv_core_finish(core, op);
-        return;
-    }
+    return find_model(op, &model) && fill_shape(op, model) && size_is_right(op, model) &&
+           allocate_outcome(op);
+}
+
+static void gather(struct tkv_core *core, struct tkv_op *op)
+{
     op->admitted_us = tkv_now_us();
     tkv_op_push(&core->gathering, op);
     core->gathering_items += op->n_seqs;
     tkv_stat_add(&core->stats.append_requests, 1);
+}
+
+static void refuse(struct tkv_core *core, struct tkv_op *op)
+{
+    tkv_stat_add(&core->stats.append_refused, 1);
+    tkv_core_finish(core, op);
+}
+
+/* Whether admit() said no because of lengths that appends in flight are yet to reach. */
+static bool rests_on_flight(const struct tkv_op *op)
+{
+    for (size_t i = 0; i < op->n_seqs; i++) {
+        if (op->targets[i].pos == NOT_ADMITTED && op->targets[i].seq->appending > 0) return true;
+    }
+    return false;
+}
+
+/* They may fail: it is judged again when they have completed, lest a client take a length for the
+ * effect of its own append that the sequence never had. */
+static void judge_later(struct tkv_core *core, struct tkv_op *op)
+{
+    op->wants_quiet = true;
+    op->n_item_errors = 0;
+    if (!tkv_waiting_begin(core, op, TKV_WAITING_FIRST)) refuse(core, op);
+}
+
+void tkv_run_append(struct tkv_core *core, struct tkv_op *op)
+{
+    bool sound = is_sound(op);
+    if (sound && admit(op))
+        gather(core, op);
+    else if (sound && rests_on_flight(op))
+        judge_later(core, op);
+    else
+        refuse(core, op);
 }
 
 /* --- completion ------------------------------------------------------------------------------- */

@@ -154,7 +154,7 @@ static void run(struct tkv_core *core, struct tkv_op *op)
     case TKV_METHOD_DEBUG_SCRUB: tkv_run_scrub(core, op); return;
     case TKV_METHOD_DEBUG_SELFTEST: tkv_run_selftest(core, op); return;
     case TKV_METHOD_DEBUG_INJECT: tkv_run_inject(core, op); return;
-    default: assert(op->method == TKV_METHOD_COUNT); /* a method that the core does not serve */
+    default: assert(!"a method that the core does not serve");
     }
 }
 
@@ -206,7 +206,7 @@ static void start(struct tkv_core *core, struct tkv_op *op)
     enter(core, op);
     if (!tkv_waiting_must(core, op))
         run(core, op);
-    else if (!tkv_waiting_begin(core, op))
+    else if (!tkv_waiting_begin(core, op, TKV_WAITING_LAST))
         tkv_core_finish(core, op);
 }
 
@@ -221,6 +221,7 @@ void tkv_core_submit(struct tkv_core *core, struct tkv_op *op)
     op->generation = 0;
     op->principal = op->client != NULL ? op->client->principal : TKV_NO_UID;
     op->waiters = NULL;
+    op->wants_quiet = op->method != TKV_METHOD_SEQ_APPEND;
     if (op->method == TKV_METHOD_SEQ_APPEND) op->result.appended.lens = NULL;
     if (op->method == TKV_METHOD_SEQ_LIST) op->result.list.states = NULL;
     fill_names(op);
@@ -282,6 +283,7 @@ void tkv_core_free_later(struct tkv_core *core, struct tkv_sequence *seq, _Atomi
     if (op == NULL) return; /* it is on its way already */
     seq->reaper = NULL;
     op->method = TKV_METHOD_SEQ_FREE;
+    op->wants_quiet = true;
     op->done = free_op;
     op->generation = seq->cache->generation;
     name_one(op, seq->id);

@@ -91,6 +91,7 @@ struct tkv_op {
     struct tkv_waiter *waiters; /* [n_seqs] while it waits, else NULL */
     struct tkv_waiter one;      /* those of an operation with one name */
     size_t n_blocked;           /* names that hold it back */
+    bool wants_quiet;           /* append: not while others are in flight; the rest never do */
     uint64_t admitted_us;
     struct tkv_append_target *targets; /* append: [n_seqs] */
     size_t token_bytes;                /* append: of one token's rows */

@@ -10,7 +10,7 @@ enum { RETRY_MS = 20 };
 static bool stands_in_the_way(const struct tkv_op *op, const struct tkv_sequence *seq)
 {
     if (seq->state == TKV_SEQUENCE_CREATING) return true;
-    return seq->appending > 0 && op->method != TKV_METHOD_SEQ_APPEND;
+    return seq->appending > 0 && op->wants_quiet;
 }
 
 bool tkv_waiting_must(struct tkv_core *core, const struct tkv_op *op)
@@ -69,7 +69,17 @@ static void leave_entries(struct tkv_core *core, const struct tkv_waiter *waiter
     }
 }
 
-static void enqueue(struct tkv_op *op, struct tkv_waiter *waiter)
+static void enqueue_first(struct tkv_op *op, struct tkv_waiter *waiter)
+{
+    struct tkv_sequence *seq = waiter->seq;
+    waiter->next = seq->first_waiter;
+    seq->first_waiter = waiter;
+    if (seq->last_waiter == NULL) seq->last_waiter = waiter;
+    waiter->blocked = stands_in_the_way(op, seq);
+    op->n_blocked += waiter->blocked;
+}
+
+static void enqueue_last(struct tkv_op *op, struct tkv_waiter *waiter)
 {
     struct tkv_sequence *seq = waiter->seq;
     bool first = seq->first_waiter == NULL || seq->first_waiter->op == op;
@@ -79,7 +89,7 @@ static void enqueue(struct tkv_op *op, struct tkv_waiter *waiter)
     op->n_blocked += waiter->blocked;
 }
 
-bool tkv_waiting_begin(struct tkv_core *core, struct tkv_op *op)
+bool tkv_waiting_begin(struct tkv_core *core, struct tkv_op *op, enum tkv_waiting_place place)
 {
     tkv_error_set(&op->error, TKV_ENOMEM, "no host memory to wait with");
     tkv_error_number(&op->error, needed, 1);
@@ -92,8 +102,12 @@ bool tkv_waiting_begin(struct tkv_core *core, struct tkv_op *op)
     }
     op->error.status = TKV_OK;
     op->n_blocked = 0;
-    for (size_t i = 0; i < op->n_seqs; i++)
-        enqueue(op, &op->waiters[i]);
+    for (size_t i = 0; i < op->n_seqs; i++) {
+        if (place == TKV_WAITING_FIRST) /* backwards: a queue has its names in op's order */
+            enqueue_first(op, &op->waiters[op->n_seqs - 1 - i]);
+        else
+            enqueue_last(op, &op->waiters[i]);
+    }
     assert(op->n_blocked > 0);
     core->waiting_names += op->n_seqs;
     tkv_stat_add(&core->stats.queue_waiting, 1);

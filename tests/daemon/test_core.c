@@ -340,6 +340,73 @@ START_TEST(device_failure)
 }
 END_TEST
 
+/* One token for each of m sequences, at positions pos. */
+static struct fx_op *append_at(size_t m, const uint64_t *seqs, const uint64_t *pos, uint16_t from)
+{
+    struct fx_op *op = append_counting(m, seqs, from);
+    memcpy(op->pos, pos, m * sizeof *pos);
+    op->request.params.seq_append.pos = op->pos;
+    return op;
+}
+
+/* Waits for all of n, submitted in this order, which must end so. */
+static void must_end(struct fx_op *const *ops, const enum tkv_status *as, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        fx_wait(&fx, ops[i]);
+        ck_assert_int_eq(ops[i]->op.error.status, as[i]);
+    }
+}
+
+/* Goal: no refusal tells a length that appends in flight are yet to reach, and none overtakes.
+ * Method: the same append twice, by its position, and others behind it, all at once. */
+START_TEST(refusals_wait_for_flight)
+{
+    uint64_t seqs[] = {1, 1, 2}, nowhere[] = {1, 2, 7}, zero = 0;
+    ck_assert_int_eq(fx_do(&fx, fx_create(1, 3)), TKV_OK);
+    ck_assert_int_eq(fx_do(&fx, fx_create(2, 3)), TKV_OK);
+    struct fx_op *ops[] = {append_counting(1, seqs, 0), append_at(1, seqs, &zero, 0),
+                           append_counting(1, seqs + 2, 0), append_at(3, seqs, nowhere, 0),
+                           append_counting(2, seqs + 1, 0)};
+    const enum tkv_status as[] = {TKV_OK, TKV_EPOS, TKV_OK, TKV_EPOS, TKV_OK};
+    for (size_t i = 0; i < 5; i++) {
+        fx_submit(&fx, ops[i]);
+        ck_assert(!ops[i]->done);
+    }
+    must_end(ops, as, 5);
+    ck_assert_uint_eq(ops[1]->op.error.expected, 1);
+    ck_assert_uint_eq(ops[3]->n_items_at_fault, 1);
+    ck_assert_uint_eq(ops[3]->faulty_index[0], 2);
+    ck_assert_uint_eq(ops[4]->lens[0], 2);
+    ck_assert_uint_eq(ops[4]->lens[1], 2);
+    for (size_t i = 0; i < 5; i++)
+        fx_drop(ops[i]);
+}
+END_TEST
+
+/* Goal: where an append in flight fails, its retry by position, sent meanwhile, takes its place:
+ * it must not hear that it had been done already. */
+START_TEST(retries_take_the_place_of_failures)
+{
+    uint64_t seqs[] = {1}, zero = 0;
+    ck_assert_int_eq(fx_do(&fx, fx_create(1, 0)), TKV_OK);
+    struct fx_op *ops[] = {append_counting(1, seqs, 100), append_at(1, seqs, &zero, 200),
+                           append_counting(1, seqs, 300), fx_read(1)};
+    const enum tkv_status as[] = {TKV_ENOMEM, TKV_OK, TKV_OK, TKV_OK};
+    tkv_device_fail_nth(1, TKV_ENOMEM);
+    for (size_t i = 0; i < 4; i++)
+        fx_submit(&fx, ops[i]);
+    must_end(ops, as, 4);
+    const uint16_t *got = (const uint16_t *)ops[3]->op.result.read.block->ptr;
+    ck_assert_uint_eq(ops[3]->op.result.read.shape.tokens, 2);
+    ck_assert_uint_eq(got[0], 200);
+    ck_assert_uint_eq(got[DIM], 300);
+    for (size_t i = 0; i < 4; i++)
+        fx_drop(ops[i]);
+    tkv_device_fail_nth(0, TKV_OK);
+}
+END_TEST
+
 /* Goal: drain refuses what is new and finishes what was accepted. */
 START_TEST(drain)
 {
@@ -374,6 +441,8 @@ int main(void)
     tcase_add_test(tc, client_goes);
     tcase_add_test(tc, appends_gather);
     tcase_add_test(tc, device_failure);
+    tcase_add_test(tc, refusals_wait_for_flight);
+    tcase_add_test(tc, retries_take_the_place_of_failures);
     tcase_add_test(tc, drain);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
