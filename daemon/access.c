@@ -25,7 +25,7 @@ static enum tkv_status prepare_tcp(const struct tkv_server *server,
                                    const struct tkv_listening *socket)
 {
     if (!server->config->auth_tcp_without_token) {
-        if (server->access.has_token) return TKV_OK;
+        if (server->access.secrets.has_token) return TKV_OK;
         tkv_log(TKV_LOG_ERROR, "listen_failed", "what=\"%s: auth.token_file is missing\"",
                 socket->name);
         return TKV_EINTERNAL;
@@ -36,12 +36,10 @@ static enum tkv_status prepare_tcp(const struct tkv_server *server,
     return TKV_OK;
 }
 
-enum tkv_status tkv_access_prepare(const struct tkv_server *server,
-                                   const struct tkv_listening *socket)
+enum tkv_status tkv_access_prepare_file(const struct tkv_config *config,
+                                        const struct tkv_listening *socket)
 {
-    const struct tkv_config *config = server->config;
     uint32_t gid;
-    if (!socket->is_unix) return prepare_tcp(server, socket);
     if (!socket->owns_file) return TKV_OK; /* systemd has made it as its unit says */
     if (config->auth_socket_group != NULL) {
         errno = ENOENT;
@@ -52,6 +50,13 @@ enum tkv_status tkv_access_prepare(const struct tkv_server *server,
     if (chmod(socket->path, config->auth_socket_mode) != 0)
         return socket_failed(socket, "mode (auth.socket_mode)");
     return TKV_OK;
+}
+
+enum tkv_status tkv_access_prepare(const struct tkv_server *server,
+                                   const struct tkv_listening *socket)
+{
+    return socket->is_unix ? tkv_access_prepare_file(server->config, socket)
+                           : prepare_tcp(server, socket);
 }
 
 /* --- peers ------------------------------------------------------------------------------------ */

@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "proto/method.h"
 
+struct tkv_config;
 struct tkv_connection;
 struct tkv_error;
 struct tkv_listening;
@@ -33,9 +34,13 @@ struct tkv_peer {
     struct tkv_buffer denial;      /* what it will hear */
 };
 
-/* Makes a bound socket ready: gives a Unix socket of ours the configuration's mode and group, and
- * refuses one of TCP that nobody would need a token for, unless the configuration wants that.
- * TKV_EINTERNAL: logged. */
+/* Gives the file of a Unix socket of ours the configuration's mode and group; of another socket,
+ * does nothing. TKV_EINTERNAL: logged. */
+enum tkv_status tkv_access_prepare_file(const struct tkv_config *config,
+                                        const struct tkv_listening *socket);
+
+/* Makes a bound socket ready for clients: its file as above; one of TCP that nobody would need a
+ * token for is refused, unless the configuration wants that. TKV_EINTERNAL: logged. */
 enum tkv_status tkv_access_prepare(const struct tkv_server *server,
                                    const struct tkv_listening *socket);
 

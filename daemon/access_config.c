@@ -224,6 +224,17 @@ bool tkv_access_same(const char *key, const struct tkv_config *a, const struct t
                       (const struct tkv_users *)((const char *)b + offset));
 }
 
+void tkv_access_copy(const char *key, struct tkv_config *to, const struct tkv_config *from)
+{
+    size_t offset;
+    if (find_users(key, &offset)) {
+        memcpy((char *)to + offset, (const char *)from + offset, sizeof(struct tkv_users));
+        return;
+    }
+    memcpy(to->auth_quotas, from->auth_quotas, sizeof to->auth_quotas);
+    to->n_auth_quotas = from->n_auth_quotas;
+}
+
 static enum tkv_status check_tls(const struct tkv_config *config, const char **key, char *why,
                                  size_t size)
 {

@@ -52,4 +52,7 @@ enum tkv_status tkv_access_check_listen(const struct tkv_config *config, char *m
 /* Whether the list called key is the same in both. */
 bool tkv_access_same(const char *key, const struct tkv_config *a, const struct tkv_config *b);
 
+/* Makes the list called key that of another configuration. */
+void tkv_access_copy(const char *key, struct tkv_config *to, const struct tkv_config *from);
+
 #endif

@@ -1,5 +1,5 @@
 /* access_secret.h - files that hold a secret: read only where nobody else can read or write them.
- * Start-up only. */
+ * Start-up and reloads only. */
 #ifndef TKV_DAEMON_ACCESS_SECRET_H
 #define TKV_DAEMON_ACCESS_SECRET_H
 

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "daemon/connection.h"
@@ -12,29 +14,71 @@ enum { WHY_MAX = 512, DENIAL_BYTES = 4096, CROWDED_RETRY_MS = 1000 };
 
 static const char first_please[] = "the first request must be auth, with the token";
 
-/* --- start ------------------------------------------------------------------------------------ */
+/* --- secrets ---------------------------------------------------------------------------------- */
+
+static enum tkv_status read_token(struct tkv_secrets *out, const char *path, char *message,
+                                  size_t size)
+{
+    char why[WHY_MAX];
+    if (path == NULL) return TKV_OK;
+    out->has_token = tkv_secret_token(path, &out->token, why, sizeof why) == TKV_OK;
+    if (out->has_token) return TKV_OK;
+    snprintf(message, size, "auth.token_file: %s", why);
+    return TKV_EINVAL;
+}
+
+static bool same_path(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_tls_paths(const struct tkv_config *a, const struct tkv_config *b)
+{
+    return same_path(a->auth_tls_certificate, b->auth_tls_certificate) &&
+           same_path(a->auth_tls_key, b->auth_tls_key) &&
+           same_path(a->auth_tls_client_ca, b->auth_tls_client_ca);
+}
+
+enum tkv_status tkv_access_read(const struct tkv_server *server, const struct tkv_config *config,
+                                struct tkv_secrets *fresh, char *message, size_t size)
+{
+    const struct tkv_config *running = server->config;
+    enum tkv_status st = TKV_OK;
+    *fresh = server->access.secrets;
+    if (same_path(running->auth_token_file, config->auth_token_file))
+        st = read_token(fresh, config->auth_token_file, message, size);
+    if (st != TKV_OK) return st;
+    if (same_tls_paths(running, config)) return tkv_tls_open(&fresh->tls, config, message, size);
+    if (fresh->tls != NULL) SSL_CTX_up_ref(fresh->tls);
+    return TKV_OK;
+}
 
 enum tkv_status tkv_access_open(struct tkv_server *server)
 {
     char why[WHY_MAX];
-    struct tkv_access *access = &server->access;
-    const char *path = server->config->auth_token_file;
-    enum tkv_status st = tkv_tls_open(&access->tls, server->config, why, sizeof why);
-    if (st != TKV_OK) {
-        tkv_log(TKV_LOG_ERROR, "start_failed", "what=\"%s\"", why);
-        return TKV_EINTERNAL;
-    }
-    if (path == NULL) return TKV_OK;
-    access->has_token = tkv_secret_token(path, &access->token, why, sizeof why) == TKV_OK;
-    if (access->has_token) return TKV_OK;
-    tkv_log(TKV_LOG_ERROR, "start_failed", "what=\"auth.token_file: %s\"", why);
-    return TKV_EINTERNAL;
+    enum tkv_status st =
+        tkv_access_read(server, server->config, &server->access.secrets, why, sizeof why);
+    if (st != TKV_OK) tkv_log(TKV_LOG_ERROR, "start_failed", "what=\"%s\"", why);
+    return st;
 }
 
 void tkv_access_close(struct tkv_server *server)
 {
-    SSL_CTX_free(server->access.tls);
-    server->access.tls = NULL;
+    SSL_CTX_free(server->access.secrets.tls);
+    server->access.secrets.tls = NULL;
+}
+
+/* Connections with TLS keep the old one as long as they last. */
+void tkv_access_renew(struct tkv_server *server, struct tkv_secrets *fresh,
+                      struct tkv_reload *report)
+{
+    struct tkv_secrets *now = &server->access.secrets;
+    if (memcmp(&now->token, &fresh->token, sizeof now->token) != 0)
+        tkv_reload_tell(report, "auth.token_file");
+    if (!tkv_tls_same(now->tls, fresh->tls)) tkv_reload_tell(report, "auth.tls_certificate");
+    SSL_CTX_free(now->tls);
+    *now = *fresh;
+    *fresh = (struct tkv_secrets){0};
 }
 
 /* --- places ----------------------------------------------------------------------------------- */
@@ -51,7 +95,8 @@ enum tkv_status tkv_access_await(struct tkv_connection *conn, struct tkv_error *
 {
     struct tkv_peer *peer = &conn->peer;
     struct tkv_access *access = &conn->server->access;
-    peer->authenticated = conn->server->config->auth_tcp_without_token && access->tls == NULL;
+    peer->authenticated =
+        conn->server->config->auth_tcp_without_token && access->secrets.tls == NULL;
     if (peer->authenticated) return TKV_OK;
     peer->place = free_place(access);
     if (peer->place == NULL) {
@@ -64,7 +109,7 @@ enum tkv_status tkv_access_await(struct tkv_connection *conn, struct tkv_error *
     *peer->place = conn;
     peer->since_ms = uv_now(&conn->server->loop);
     tkv_frame_limit(&conn->frame, TKV_UNAUTHENTICATED_LINE);
-    if (access->tls == NULL || tkv_tls_stream_open(conn) == TKV_OK) return TKV_OK;
+    if (access->secrets.tls == NULL || tkv_tls_stream_open(conn) == TKV_OK) return TKV_OK;
     return tkv_error_set(error, TKV_EOVERLOADED, "no memory for one more connection");
 }
 
@@ -134,7 +179,7 @@ void tkv_access_hear(struct tkv_connection *conn, const char *line, size_t len)
         return;
     }
     const struct tkv_request *r = &msg->requests[0];
-    if (is_auth(msg) && tkv_secret_is(&access->token, r->params.auth.token)) {
+    if (is_auth(msg) && tkv_secret_is(&access->secrets.token, r->params.auth.token)) {
         welcome(conn);
         tkv_dispatch(conn, msg, NULL);
         return;

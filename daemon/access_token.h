@@ -9,6 +9,7 @@
 
 #include "daemon/access.h"
 #include "daemon/access_secret.h"
+#include "daemon/config.h"
 #include "daemon/tls.h"
 
 enum {
@@ -17,17 +18,31 @@ enum {
     TKV_DENIAL_MS = 1000 /* how long a wrong one waits for its answer */
 };
 
-/* Embedded in the server. */
-struct tkv_access {
+/* What the files that the group auth names hold. */
+struct tkv_secrets {
     bool has_token;
     struct tkv_digest token;
-    SSL_CTX *tls;                                            /* NULL: TCP is plain */
+    SSL_CTX *tls; /* NULL: TCP is plain */
+};
+
+/* Embedded in the server. */
+struct tkv_access {
+    struct tkv_secrets secrets;
     struct tkv_connection *waiting[TKV_UNAUTHENTICATED_MAX]; /* NULL: a free place */
 };
 
-/* Reads the files that the group auth names. TKV_EINTERNAL: logged. */
+/* Reads the files. TKV_EINVAL: one of them is not right; logged. */
 enum tkv_status tkv_access_open(struct tkv_server *server);
 void tkv_access_close(struct tkv_server *server);
+
+/* Reads them again, for a reload: new contents count, while a path that is another in `config`
+ * waits for the next start. TKV_EINVAL: message says which is not right; *fresh needs no care. */
+enum tkv_status tkv_access_read(const struct tkv_server *server, const struct tkv_config *config,
+                                struct tkv_secrets *fresh, char *message, size_t size);
+
+/* Takes them over, for connections that are yet to come; *report gets those that are others. */
+void tkv_access_renew(struct tkv_server *server, struct tkv_secrets *fresh,
+                      struct tkv_reload *report);
 
 /* Gives a connection over TCP one of the places, where it needs one, and its TLS. TKV_EOVERLOADED:
  * there is no place, or no memory; *error says so. */

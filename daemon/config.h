@@ -85,6 +85,9 @@ struct tkv_reload {
 void tkv_config_reload(struct tkv_config *config, const struct tkv_config *fresh,
                        struct tkv_reload *report);
 
+/* Adds a setting whose value is the same while what it names is not: it is in effect. */
+void tkv_reload_tell(struct tkv_reload *report, const char *key);
+
 /* Adds an address to listen on. TKV_EINVAL: message says what would be right. TKV_ENOMEM. */
 enum tkv_status tkv_config_add_listen(struct tkv_config *config, const char *address, char *message,
                                       size_t size);

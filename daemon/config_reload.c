@@ -41,19 +41,28 @@ static bool same(const struct tkv_setting *s, const struct tkv_config *a,
     return tkv_access_same(s->key, a, b);
 }
 
+void tkv_reload_tell(struct tkv_reload *report, const char *key)
+{
+    assert(report->n_changed < TKV_RELOAD_MAX);
+    report->changed[report->n_changed++] = key;
+}
+
 void tkv_config_reload(struct tkv_config *config, const struct tkv_config *fresh,
                        struct tkv_reload *report)
 {
     report->n_changed = report->n_waiting = 0;
     for (const struct tkv_setting *s = tkv_settings; s->key != NULL; s++) {
         if (same(s, config, fresh)) continue;
-        assert(report->n_changed < TKV_RELOAD_MAX && report->n_waiting < TKV_RELOAD_MAX);
         if (!s->live) {
+            assert(report->n_waiting < TKV_RELOAD_MAX);
             report->waiting[report->n_waiting++] = s->key;
             continue;
         }
-        assert(s->kind < TKV_SETTING_TEXT); /* a string would have readers */
-        tkv_setting_set(s, config, tkv_setting_get(s, fresh));
-        report->changed[report->n_changed++] = s->key;
+        assert(s->kind != TKV_SETTING_TEXT); /* a string would have readers */
+        if (s->kind == TKV_SETTING_LIST)
+            tkv_access_copy(s->key, config, fresh);
+        else
+            tkv_setting_set(s, config, tkv_setting_get(s, fresh));
+        tkv_reload_tell(report, s->key);
     }
 }

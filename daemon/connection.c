@@ -487,7 +487,7 @@ static void turn_away(struct tkv_connection *conn, enum tkv_closed why,
                       const struct tkv_error *error)
 {
     const struct tkv_server *server = conn->server;
-    bool mute = server->access.tls != NULL && !conn->peer.is_unix;
+    bool mute = server->access.secrets.tls != NULL && !conn->peer.is_unix;
     if (mute || server->n_connections > server->n_clients + TKV_REFUSED_MAX + TKV_INLET_MAX)
         tkv_connection_close(conn, why);
     else

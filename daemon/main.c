@@ -146,13 +146,16 @@ static enum tkv_status reload(void *arg, struct tkv_reload *report, char *messag
 {
     struct origin *origin = arg;
     struct tkv_config fresh;
+    struct tkv_secrets secrets;
     enum tkv_status st = load(origin->options, &fresh, message, size);
     if (st == TKV_OK && !fit_open_files(&fresh)) {
         snprintf(message, size, "there are too few open files; the log says more");
         st = TKV_EINTERNAL;
     }
+    if (st == TKV_OK) st = tkv_access_read(origin->server, &fresh, &secrets, message, size);
     if (st == TKV_OK) {
         tkv_config_reload(origin->config, &fresh, report);
+        tkv_access_renew(origin->server, &secrets, report);
         tkv_log_set_level(origin->config->log_level); /* also where admin.log_level has been */
         tkv_core_reconfigured(origin->server->core);
     }
@@ -184,7 +187,8 @@ static int serve(const struct tkv_options *options, struct tkv_config *config)
         tkv_device_close(dev);
         return 1;
     }
-    if (tkv_server_open(&server, config, dev) != TKV_OK) return 1;
+    enum tkv_status st = tkv_server_open(&server, config, dev);
+    if (st != TKV_OK) return st == TKV_EINVAL ? EXIT_USAGE : 1;
     struct origin origin = {options, config, server};
     server->admin = (struct tkv_admin){.reload = reload, .arg = &origin};
     int code = run(server, config);

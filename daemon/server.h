@@ -83,7 +83,8 @@ struct tkv_server {
 };
 
 /* Opens the core on dev (which it owns from here on, also on failure), then listens.
- * TKV_EINTERNAL, TKV_ENOMEM, TKV_EDEVICE: logged; nothing is left open. config is borrowed. */
+ * TKV_EINVAL (a file that the configuration names is not right), TKV_EINTERNAL, TKV_ENOMEM,
+ * TKV_EDEVICE: logged; nothing is left open. config is borrowed. */
 enum tkv_status tkv_server_open(struct tkv_server **out, const struct tkv_config *config,
                                 struct tkv_device *dev);
 

@@ -42,8 +42,8 @@ enum { KEY_MAX = 64 };
     ROW(struct tkv_config, key, PART, when, field, fallback, 0, TKV_WHOLE, NULL, meaning)
 #define TEXT(key, field, when, meaning) \
     ROW(struct tkv_config, key, TEXT, when, field, 0, 0, 0, NULL, meaning)
-#define LIST(key, fallback, meaning) \
-    {key, TKV_SETTING_LIST, START, 0, 0, 0, 0, 0, fallback, meaning},
+#define LIST(key, when, fallback, meaning) \
+    {key, TKV_SETTING_LIST, when, 0, 0, 0, 0, 0, fallback, meaning},
 
 const struct tkv_setting tkv_settings[] = {
     TKV_SETTINGS(COUNT, SIZE, FLAG, MODE, WORD, PART, TEXT, LIST) LAST};

@@ -23,13 +23,13 @@
  * what is LIVE.
  * The lists listen and models have code of their own in config.c, those of auth in access_config.c;
  * they stand here for their names:
- * LIST (key, default, meaning) */
+ * LIST (key, when, default, meaning) */
 #define TKV_SETTINGS(COUNT, SIZE, FLAG, MODE, WORD, PART, TEXT, LIST)                             \
-    LIST("listen", "[\"unix:/run/truekv/truekv.sock\"]",                                          \
+    LIST("listen", START, "[\"unix:/run/truekv/truekv.sock\"]",                                   \
          "addresses: \"unix:PATH\", \"tcp:HOST:PORT\"")                                           \
     WORD("backend", backend, START, "auto|cuda|cpu", 0, "auto takes the GPU where there is one")  \
     COUNT("device", device, START, 0, 0, 63, "ordinal of the GPU")                                \
-    LIST("models", "()", "groups: name, n_layers, n_kv_heads, head_dim, dtype, capacity")         \
+    LIST("models", START, "()", "groups: name, n_layers, n_kv_heads, head_dim, dtype, capacity")  \
     COUNT("batch.max_items", batch_max_items, LIVE, 512, 1, 4096, "items in one launch")          \
     COUNT("batch.max_delay_us", batch_max_delay_us, LIVE, 0, 0, 1000000,                          \
           "wait for company before a launch, microseconds")                                       \
@@ -81,10 +81,10 @@
     MODE("auth.socket_mode", auth_socket_mode, START, 0660, "mode of Unix sockets, octal")        \
     TEXT("auth.socket_group", auth_socket_group, START,                                           \
          "group of Unix sockets; empty: the process's")                                           \
-    LIST("auth.uids", NULL,                                                                       \
+    LIST("auth.uids", LIVE, NULL,                                                                 \
          "users who may connect, by number or name; absent: whom the socket's mode lets in")      \
-    LIST("auth.debug_uids", NULL, "users who may call debug.*; absent: all who connect")          \
-    LIST("auth.admin_uids", NULL,                                                                 \
+    LIST("auth.debug_uids", LIVE, NULL, "users who may call debug.*; absent: all who connect")    \
+    LIST("auth.admin_uids", LIVE, NULL,                                                           \
          "users who may call admin.*; absent: root and the daemon's own user")                    \
     TEXT("auth.token_file", auth_token_file, START,                                               \
          "file with the token that clients over TCP must send first; empty: none")                \
@@ -97,7 +97,8 @@
          "PEM file of those who sign clients' certificates; empty: clients need none")            \
     COUNT("auth.deadline_ms", auth_deadline_ms, LIVE, 5000, 100, 600000,                          \
           "how long a connection over TCP may take to send it, milliseconds")                     \
-    LIST("auth.quotas", "()", "what users may have: groups of user, max_sequences, max_bytes")    \
+    LIST("auth.quotas", LIVE, "()",                                                               \
+         "what users may have: groups of user, max_sequences, max_bytes")                         \
     COUNT("auth.quota_sequences", auth_quota_sequences, LIVE, 0, 0, 100000000,                    \
           "sequences that any other user may have; 0: as many as there may be")                   \
     SIZE("auth.quota_bytes", auth_quota_bytes, LIVE, 0, 0, TKV_PIB,                               \

@@ -120,3 +120,9 @@ enum tkv_status tkv_tls_open(SSL_CTX **out, const struct tkv_config *config, cha
         SSL_CTX_free(ctx);
     return st;
 }
+
+bool tkv_tls_same(const SSL_CTX *a, const SSL_CTX *b)
+{
+    if (a == NULL || b == NULL) return a == b;
+    return X509_cmp(SSL_CTX_get0_certificate(a), SSL_CTX_get0_certificate(b)) == 0;
+}

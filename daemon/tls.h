@@ -1,9 +1,10 @@
 /* tls.h - what all connections with TLS share: certificate, key, and whose clients' certificates
- * count. Start-up only. */
+ * count. Start-up and reloads only. */
 #ifndef TKV_DAEMON_TLS_H
 #define TKV_DAEMON_TLS_H
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -14,6 +15,9 @@ struct tkv_config;
  * frees it with SSL_CTX_free(). TKV_EINVAL: message says which setting's file is wrong, and why. */
 enum tkv_status tkv_tls_open(SSL_CTX **out, const struct tkv_config *config, char *message,
                              size_t size);
+
+/* Whether both, where there are any, show the same certificate. */
+bool tkv_tls_same(const SSL_CTX *a, const SSL_CTX *b);
 
 /* OpenSSL's oldest error of this thread in words, in out; forgets all of them. Returns out. */
 const char *tkv_tls_error(char *out, size_t size);

@@ -309,7 +309,8 @@ static bool listen_on(struct tkv_http *http, const char *address)
         tkv_log(TKV_LOG_ERROR, "listen_failed", "what=\"http: %s\"", why);
         return false;
     }
-    if (listen(http->socket.fd, BACKLOG) == 0) http->daemon = start(http);
+    bool ready = tkv_access_prepare_file(http->server->config, &http->socket) == TKV_OK;
+    if (ready && listen(http->socket.fd, BACKLOG) == 0) http->daemon = start(http);
     if (http->daemon != NULL) return true;
     tkv_log(TKV_LOG_ERROR, "listen_failed", "what=\"http: %s cannot be served\"", address);
     tkv_listening_remove(&http->socket);

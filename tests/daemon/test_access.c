@@ -142,11 +142,11 @@ START_TEST(quotas)
 }
 END_TEST
 
-/* Goal: lists wait for a restart, and a reload says so for each that is another; flags do not. */
+/* Goal: a reload takes over the lists and says which are others; paths wait for a restart. */
 START_TEST(reloads)
 {
-    static const char *const waiting[] = {"auth.uids", "auth.debug_uids", "auth.admin_uids",
-                                          "auth.quotas"};
+    static const char *const changed[] = {"auth.uids", "auth.debug_uids", "auth.admin_uids",
+                                          "auth.quotas", "auth.tcp_debug"};
     struct tkv_config fresh;
     struct tkv_reload report;
     ck_assert_int_eq(load(&config, "uids = ( 1 ); debug_uids = (); tcp_debug = false;"
@@ -154,14 +154,20 @@ START_TEST(reloads)
                      TKV_OK);
     tkv_config_init(&fresh);
     ck_assert_int_eq(load(&fresh, "uids = ( 2 ); admin_uids = (); tcp_debug = true;"
-                                  "quotas = ( { user = 1; max_bytes = 1; } );"),
+                                  "quotas = ( { user = 1; max_bytes = 1; }, { user = 2; } );"
+                                  "token_file = \"/token\";"),
                      TKV_OK);
     tkv_config_reload(&config, &fresh, &report);
-    ck_assert_uint_eq(report.n_waiting, 4);
-    for (size_t i = 0; i < 4; i++)
-        ck_assert_str_eq(report.waiting[i], waiting[i]);
-    ck_assert_uint_eq(report.n_changed, 1);
-    ck_assert(config.auth_tcp_debug && tkv_users_have(&config.auth_uids, 1));
+    ck_assert_uint_eq(report.n_waiting, 1);
+    ck_assert_str_eq(report.waiting[0], "auth.token_file");
+    ck_assert_uint_eq(report.n_changed, 5);
+    for (size_t i = 0; i < 5; i++)
+        ck_assert_str_eq(report.changed[i], changed[i]);
+    ck_assert(config.auth_tcp_debug && !tkv_users_have(&config.auth_uids, 1));
+    ck_assert(tkv_users_have(&config.auth_uids, 2) && !config.auth_debug_uids.given);
+    ck_assert(config.auth_admin_uids.given && config.auth_admin_uids.n == 0);
+    ck_assert_uint_eq(config.n_auth_quotas, 2);
+    ck_assert_uint_eq(config.auth_quotas[0].max_bytes, 1);
     tkv_config_reload(&config, &config, &report);
     ck_assert_uint_eq(report.n_waiting + report.n_changed, 0);
     tkv_config_close(&fresh);

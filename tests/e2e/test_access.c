@@ -27,11 +27,16 @@ static void teardown(void)
     daemon_close(&d);
 }
 
-static void start(const char *auth)
+static void configure(const char *auth)
 {
     char text[1024];
     snprintf(text, sizeof text, MODELS "auth: { %s };\n", auth);
     daemon_configure(&d, text);
+}
+
+static void start(const char *auth)
+{
+    configure(auth);
     daemon_spawn(&d, NULL);
     daemon_wait_ready(&d);
     wire_open(&w, &d);
@@ -116,6 +121,25 @@ START_TEST(users_are_let_in)
     cJSON *list = wire_call(&w, "seq.list", NULL);
     ck_assert_int_eq(cJSON_GetArraySize(json_at(list, "result.seqs")), 1);
     cJSON_Delete(list);
+    daemon_stop(&d);
+}
+END_TEST
+
+/* Goal: who may connect changes with a reload, for those who are yet to come. */
+START_TEST(users_are_reloaded)
+{
+    struct wire late;
+    if (!may_change_user("users_are_reloaded")) return;
+    start("socket_mode = \"0666\"; uids = ( \"root\", 65533 );");
+    open_as(&other, &d, FX_OTHER);
+    configure("socket_mode = \"0666\"; uids = ( \"root\" ); debug_uids = ( \"root\" );");
+    wire_ok(&other, "debug.verify", NULL);
+    wire_ok(&w, "admin.reload", NULL);
+    wire_ok(&other, "server.ping", NULL);
+    wire_refused(&other, "debug.verify", NULL, "permission_denied");
+    open_as(&late, &d, FX_OTHER);
+    expect_turned_away(&late, "\"permission_denied\"");
+    wire_close(&late);
     daemon_stop(&d);
 }
 END_TEST
@@ -251,6 +275,7 @@ int main(void)
     tcase_add_test(tests, modes_keep_out);
     tcase_add_test(tests, peers_are_logged);
     tcase_add_test(tests, users_are_let_in);
+    tcase_add_test(tests, users_are_reloaded);
     tcase_add_test(tests, empty_lists_let_nobody_in);
     tcase_add_test(tests, many_are_turned_away);
     tcase_add_test(tests, methods_by_default);

@@ -104,8 +104,8 @@ START_TEST(reloaded)
 {
     daemon_configure(&d, MODELS "auth: { quota_sequences = 1; };\n");
     cJSON *answer = wire_call(&w, "admin.reload", NULL);
-    json_expect(answer, "result.changed", "[\"auth.quota_sequences\"]");
-    json_expect(answer, "result.needs_restart", "[\"auth.socket_mode\",\"auth.quotas\"]");
+    json_expect(answer, "result.changed", "[\"auth.quotas\",\"auth.quota_sequences\"]");
+    json_expect(answer, "result.needs_restart", "[\"auth.socket_mode\"]");
     cJSON_Delete(answer);
     if (may_change_user("reloaded")) {
         open_as(&first, &d, FX_STRANGER);

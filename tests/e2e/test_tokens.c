@@ -340,6 +340,49 @@ START_TEST(drain_does_not_wait_for_them)
 }
 END_TEST
 
+/* --- another token ---------------------------------------------------------------------------- */
+
+static void expect_token(uint16_t port, const char *auth, const char *reason)
+{
+    open_tcp(&tcp, port);
+    wire_sendf(&tcp, "%s", auth);
+    expect_line(&tcp, "1", reason);
+    wire_close(&tcp);
+}
+
+/* Goal: a reload takes the new token of the same file, for connections that are yet to come; a file
+ * that is not right changes nothing, and a path waits for the next start. */
+START_TEST(tokens_are_renewed)
+{
+    struct wire old;
+    uint16_t port = start(TIGHT_TIMES);
+    open_tcp(&old, port);
+    wire_sendf(&old, AUTH_OF(TOKEN));
+    expect_line(&old, "1", NULL);
+    write_token("another-token-0123", 0644);
+    cJSON *answer = wire_call(&w, "admin.reload", NULL);
+    json_expect(answer, "error.data.reason", "\"invalid_params\"");
+    cJSON_Delete(answer);
+    expect_token(port, AUTH_OF(TOKEN), NULL);
+    write_token("another-token-0123", 0600);
+    answer = wire_call(&w, "admin.reload", NULL);
+    json_expect(answer, "result.changed", "[\"auth.token_file\"]");
+    json_expect(answer, "result.needs_restart", "[]");
+    cJSON_Delete(answer);
+    expect_token(port, AUTH_OF("another-token-0123"), NULL);
+    expect_token(port, AUTH_OF(TOKEN), DENIED);
+    wire_ok(&old, "server.ping", NULL);
+    wire_close(&old);
+    configure("token_file = \"/nowhere\"; " TIGHT_TIMES);
+    answer = wire_call(&w, "admin.reload", NULL);
+    json_expect(answer, "result.changed", "[]");
+    json_expect(answer, "result.needs_restart", "[\"auth.token_file\"]");
+    cJSON_Delete(answer);
+    expect_token(port, AUTH_OF("another-token-0123"), NULL);
+    daemon_stop(&d);
+}
+END_TEST
+
 /* --- start ------------------------------------------------------------------------------------ */
 
 static void refuses(int code, const char *const *what)
@@ -353,7 +396,7 @@ static void refuses(int code, const char *const *what)
 static void refuses_file(const char *what)
 {
     const char *const words[] = {"auth.token_file: ", token_path, what, NULL};
-    refuses(1, words);
+    refuses(2, words);
 }
 
 /* Goal: TCP without a token is refused, unless it is wanted; then the log warns. */
@@ -425,6 +468,7 @@ int main(void)
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, the_right_token);
+    tcase_add_test(tests, tokens_are_renewed);
     tcase_add_test(tests, tcp_may_more);
     tcase_add_test(tests, auth_on_a_unix_socket);
     tcase_add_test(tests, wrong_beginnings);

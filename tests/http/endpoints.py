@@ -228,8 +228,9 @@ class Off(unittest.TestCase):
         self.assertIn("listen_failed", second.stderr)
 
     def test_a_unix_socket_serves_too(self) -> None:
-        daemon = Daemon("", unix_http=True)
+        daemon = Daemon('auth: { socket_mode = "0606"; };', unix_http=True)
         self.addCleanup(daemon.close)
+        self.assertEqual(os.stat(f"{daemon.folder}/http").st_mode & 0o777, 0o606)
         with socket.socket(socket.AF_UNIX) as one:
             one.connect(f"{daemon.folder}/http")
             one.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")

@@ -113,6 +113,29 @@ class WhoGetsIn(Case):
         for why in ("peer did not return a certificate", "certificate verify failed"):
             self.assertIn(f'why="{why}"', log)
 
+    def test_certificates_are_renewed(self) -> None:
+        """A reload takes what the same files hold now, for connections that are yet to come."""
+        certificate, key = FOLDER / "renewed.pem", FOLDER / "renewed.key"
+
+        def write(one: Path, other: Path) -> None:
+            shutil.copy(one, certificate)
+            shutil.copy(other, key)
+
+        write(*SIGNED["old server"])
+        self.start(f'tls_certificate = "{certificate}"; tls_key = "{key}";')
+        old = self.connect(context(None)).authenticate()
+        local = self.daemon.local()
+        self.addCleanup(local.close)
+        write(SIGNED["server"][0], SIGNED["client"][1])
+        self.assertEqual(local.refused("admin.reload"), "invalid_params")
+        with self.assertRaisesRegex(ssl.SSLCertVerificationError, "expired"):
+            self.connect()
+        write(*SIGNED["server"])
+        changed = local.call("admin.reload")
+        self.assertEqual(changed, {"changed": ["auth.tls_certificate"], "needs_restart": []})
+        self.assertEqual(self.connect().authenticate().call("server.ping"), {})
+        self.assertEqual(old.call("server.ping"), {})
+
     def test_unix_sockets_are_plain(self) -> None:
         self.start(mutual())
         client = self.daemon.local()
@@ -383,17 +406,17 @@ class Start(unittest.TestCase):
         self.refuse(f'tls_key = "{key}";', 2, ":2: auth.tls_key:", "both")
         self.refuse(f'tls_client_ca = "{certificate}";', 2, ":2: auth.tls_client_ca:", "both")
         wrong = f'tls_certificate = "{certificate}"; tls_key = "{SIGNED["client"][1]}";'
-        self.refuse(wrong, 1, "auth.tls_key: ", "mismatch")
+        self.refuse(wrong, 2, "auth.tls_key: ", "mismatch")
 
     def test_files(self) -> None:
         certificate, key = SIGNED["server"]
         empty = FOLDER / "empty"
         empty.write_text("")
         empty.chmod(0o600)
-        self.refuse(f'tls_certificate = "{empty}"; tls_key = "{key}";', 1, "auth.tls_certificate: ")
-        self.refuse(f'tls_certificate = "{certificate}"; tls_key = "{empty}";', 1, "auth.tls_key: ")
-        self.refuse(f'tls_certificate = "{certificate}"; tls_key = "/none";', 1, "No such file")
-        self.refuse(settings(more=f'tls_client_ca = "{empty}";'), 1, "auth.tls_client_ca: ")
+        self.refuse(f'tls_certificate = "{empty}"; tls_key = "{key}";', 2, "auth.tls_certificate: ")
+        self.refuse(f'tls_certificate = "{certificate}"; tls_key = "{empty}";', 2, "auth.tls_key: ")
+        self.refuse(f'tls_certificate = "{certificate}"; tls_key = "/none";', 2, "No such file")
+        self.refuse(settings(more=f'tls_client_ca = "{empty}";'), 2, "auth.tls_client_ca: ")
 
     def test_keys_that_others_read(self) -> None:
         certificate, key = SIGNED["server"]
@@ -401,7 +424,7 @@ class Start(unittest.TestCase):
             loose = FOLDER / "loose.key"
             shutil.copy(key, loose)
             loose.chmod(mode)
-            self.refuse(f'tls_certificate = "{certificate}"; tls_key = "{loose}";', 1,
+            self.refuse(f'tls_certificate = "{certificate}"; tls_key = "{loose}";', 2,
                         "auth.tls_key: ", "chmod 0640 or less")  # fmt: skip
 
     def test_keys_with_a_password(self) -> None:
@@ -410,7 +433,7 @@ class Start(unittest.TestCase):
         words = ["openssl", "ec", "-in", str(key), "-aes128", "-passout", "pass:x", "-out", str(locked)]
         subprocess.run(words, check=True, capture_output=True)
         locked.chmod(0o600)
-        self.refuse(f'tls_certificate = "{certificate}"; tls_key = "{locked}";', 1, "auth.tls_key: ")
+        self.refuse(f'tls_certificate = "{certificate}"; tls_key = "{locked}";', 2, "auth.tls_key: ")
 
 
 if __name__ == "__main__":
