@@ -18,6 +18,9 @@ enum { REFUSED_RETRY_MS = 1000, KEEPALIVE_S = 60 };
  * brought near when no more than so many bytes are missing, which do not push it out again. */
 enum { QUICK_READ_BYTES = 64 << 10, EXPECT_BYTES = 512 << 10 };
 
+/* What one connection's messages may take of a stretch of the loop (server.h), past their first. */
+enum { SHARE_NS = 250000 };
+
 static const unsigned state_moves[] = {
 #define X(state, moves) moves,
     TKV_CONNECTION_STATES(X)
@@ -257,9 +260,9 @@ static void lose_memory(struct tkv_connection *conn)
  * comes, and its request answered at once. */
 static void take_line(struct tkv_connection *conn, const char *line, size_t len)
 {
-    uint64_t begin = tkv_now_ns();
+    conn->line_ns = tkv_now_ns();
     struct tkv_message *msg = tkv_message_parse(line, len);
-    conn->parse_ns = tkv_now_ns() - begin;
+    conn->parse_ns = tkv_now_ns() - conn->line_ns;
     if (msg == NULL) {
         lose_memory(conn);
         return;
@@ -312,10 +315,25 @@ static bool is_full(struct tkv_connection *conn)
 
 static bool takes_more(struct tkv_connection *conn)
 {
-    return conn->state == TKV_CONNECTION_OPEN && !conn->doomed && !is_full(conn);
+    return conn->state == TKV_CONNECTION_OPEN && !conn->doomed && !conn->sated && !is_full(conn);
 }
 
-/* Takes messages as far as they have arrived. */
+/* After a message: whether it began when its share was over. No clock is read for that: the share
+ * begins with the first line of the stretch, or with the bytes that ended an earlier one's payload.
+ */
+static void note_share(struct tkv_connection *conn)
+{
+    if (conn->stretch != conn->server->stretch) {
+        uint64_t begin = conn->read_ns > conn->line_ns ? conn->read_ns : conn->line_ns;
+        conn->stretch = conn->server->stretch;
+        conn->share_ends_ns = begin + SHARE_NS;
+    }
+    if (conn->line_ns < conn->share_ends_ns) return;
+    conn->sated = true;
+    tkv_connection_touch(conn);
+}
+
+/* Takes messages as far as they have arrived, or as others should not wait for longer. */
 static void take_messages(struct tkv_connection *conn)
 {
     const char *line;
@@ -328,6 +346,7 @@ static void take_messages(struct tkv_connection *conn)
         case TKV_FRAME_TOO_LONG: lose_too_long(conn); break;
         case TKV_FRAME_FAILED: lose_memory(conn);
         }
+        note_share(conn);
     }
 }
 
@@ -415,7 +434,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 static bool wants_input(struct tkv_connection *conn)
 {
     switch (conn->state) {
-    case TKV_CONNECTION_OPEN: return !is_full(conn);
+    case TKV_CONNECTION_OPEN: return !conn->sated && !is_full(conn);
     case TKV_CONNECTION_LOST: return !conn->peer.denied; /* a reset would free its place */
     case TKV_CONNECTION_LINGERING: return true;
     case TKV_CONNECTION_ENDED:
@@ -446,6 +465,7 @@ void tkv_connection_settle(struct tkv_connection *conn)
         tkv_connection_close(conn, conn->why);
         return;
     }
+    conn->sated = false;
     pump(conn); /* what had to wait, as far as it need not any longer */
     note_unfinished(conn);
     if (conn->state != TKV_CONNECTION_OPEN && tkv_connection_is_quiet(conn) && !conn->peer.denied) {

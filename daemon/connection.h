@@ -56,7 +56,8 @@ struct tkv_connection {
     struct tkv_staging *block;   /* where that goes */
     bool expected;               /* the core has been told of it */
     bool reading;
-    uint64_t read_ns, parse_ns; /* when bytes came last; what its last line took to understand */
+    uint64_t read_ns;           /* when bytes came last */
+    uint64_t line_ns, parse_ns; /* when its last line was taken; what it took to understand */
 
     struct tkv_call *calls;  /* requests under way */
     size_t n_calls, n_reads; /* n_reads of them are seq.read */
@@ -66,8 +67,10 @@ struct tkv_connection {
     size_t gathered;       /* bytes of answers to batch arrays that are not whole yet */
     size_t queued;         /* bytes that libuv has still to write */
     bool full;             /* too much is unread: no more requests are taken */
-    bool doomed;           /* it must be closed when it is settled */
-    enum tkv_closed why;   /* what ended it: the client, unless it was doomed or LOST before */
+    bool sated;            /* it has had its share: what has arrived waits for the next turn */
+    uint64_t stretch, share_ends_ns; /* of which one its share is; when that ends */
+    bool doomed;                     /* it must be closed when it is settled */
+    enum tkv_closed why; /* what ended it: the client, unless it was doomed or LOST before */
 
     uint64_t linger_until_ms;
     uint64_t active_ms;     /* when a request came or an answer went last */

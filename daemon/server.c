@@ -45,6 +45,15 @@ static bool is_quiet(const struct tkv_server *server)
     return true;
 }
 
+/* Whether somebody's messages have arrived and wait for the next turn. */
+static bool is_behind(const struct tkv_server *server)
+{
+    for (const struct tkv_connection *c = server->connections; c != NULL; c = c->next) {
+        if (c->sated) return true;
+    }
+    return false;
+}
+
 static void stop(struct tkv_server *server)
 {
     enter(server, TKV_PHASE_STOPPED);
@@ -98,7 +107,8 @@ static bool is_over(struct tkv_server *server)
     bool quiet = is_quiet(server);
     if (server->phase == TKV_PHASE_FAILING) return quiet;
     uint64_t bytes_in = tkv_stat_get(&server->stats->network_bytes_in);
-    bool silent = bytes_in == server->seen_bytes_in || tkv_now_ms() >= server->deaf_from_ms;
+    bool silent = bytes_in == server->seen_bytes_in && !is_behind(server);
+    if (tkv_now_ms() >= server->deaf_from_ms) silent = true;
     server->seen_bytes_in = bytes_in;
     return quiet && silent && tkv_core_idle(server->core);
 }
@@ -142,6 +152,7 @@ static void on_prepare(uv_prepare_t *prepare)
 {
     struct tkv_server *server = prepare->data;
     server->turn_follows = true;
+    server->stretch++;
 }
 
 /* Turns follow each other without sleep while a batch is about to come back; where no bytes come
@@ -160,6 +171,7 @@ static void on_turn(uv_check_t *check)
 {
     struct tkv_server *server = check->data;
     server->turn_follows = false;
+    server->stretch++;
     atomic_store_explicit(&server->health.beat_ms, tkv_now_ms(), memory_order_relaxed);
     uv_idle_stop(&server->kick);
     look_out(server);

@@ -217,6 +217,49 @@ START_TEST(thousands_stay_idle)
 }
 END_TEST
 
+/* --- talkers ---------------------------------------------------------------------------------- */
+
+enum { TALK_LINES = 2000, ROUNDS = 21 };
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* How many of the requests that one client sends in one go are taken before that of another, who
+ * comes a moment later, is. */
+static double taken_before(struct wire *talker, const char *lines, size_t n)
+{
+    double before = stat_of("result.requests.received");
+    wire_send(talker, lines, n);
+    double taken = stat_of("result.requests.received") - before;
+    for (int i = 0; i < TALK_LINES; i++)
+        ck_assert_ptr_nonnull(wire_line(talker));
+    return taken;
+}
+
+/* Goal: who asks for much at once gets a share of each turn; others do not wait for all of it.
+ * Method: the median, for the system may stop us between the two. */
+START_TEST(talkers_do_not_hold_others_up)
+{
+    static const char line[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"server.stats\"}\n";
+    static char lines[TALK_LINES * (sizeof line - 1)];
+    struct wire talker;
+    double taken[ROUNDS];
+    for (size_t i = 0; i < TALK_LINES; i++)
+        memcpy(lines + i * (sizeof line - 1), line, sizeof line - 1);
+    start(MODELS, NULL);
+    wire_open(&talker, &d);
+    for (int i = 0; i < ROUNDS; i++)
+        taken[i] = taken_before(&talker, lines, sizeof lines);
+    qsort(taken, ROUNDS, sizeof *taken, by_size);
+    ck_assert_msg(taken[ROUNDS / 2] < TALK_LINES / 2, "%.0f requests", taken[ROUNDS / 2]);
+    wire_close(&talker);
+    stop();
+}
+END_TEST
+
 /* --- logs ------------------------------------------------------------------------------------- */
 
 static void log_to(int fd)
@@ -302,6 +345,7 @@ int main(void)
     tcase_add_test(tc, storms_are_weathered);
     tcase_add_test(tc, descriptors_run_out);
     tcase_add_test(tc, thousands_stay_idle);
+    tcase_add_test(tc, talkers_do_not_hold_others_up);
     tcase_add_loop_test(tc, logs_may_be_lost, 0, 3);
     tcase_add_test(tc, standard_files_may_be_missing);
     suite_add_tcase(s, tc);
