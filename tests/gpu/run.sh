@@ -2,6 +2,7 @@
 # Runs the equivalence and end-to-end suites on a GPU and prints a summary with date, GPU and driver.
 #
 #   run.sh [--sanitize] [FOLDER]
+#   run.sh --list                    the names of the test programs, and nothing else
 #
 # FOLDER holds the test programs; by default it is bin/ beside this script or one or two folders up
 # (as in a bundle), or build/tests of the repository. --sanitize runs smaller suites under
@@ -10,15 +11,21 @@ set -u
 
 suites="device append checksum guards faults compare"            # the kernels
 core="core upload verify scrub shadow mutations hard_cases untouched false_alarm model failures"                          # the daemon without sockets
-e2e="wire payloads deadlines limits sequences_e2e many_clients faults_e2e slow_clients signals admin kills random_bytes" # the real binary on its socket
+e2e="wire payloads deadlines limits sequences_e2e many_clients faults_e2e slow_clients signals admin kills random_bytes
+access_e2e tokens quotas storms dying_clients device_loss edge_failures operator" # the real binary on its socket
+histories="history_faults histories" # answers of concurrent clients, checked against a model
 here=$(cd "$(dirname "$0")" && pwd)
 sanitize=no
 folder=
 for arg in "$@"; do
     case $arg in
     --sanitize) sanitize=yes ;;
+    --list)
+        for suite in $suites $core $e2e $histories; do echo "test_$suite"; done
+        exit 0
+        ;;
     -*)
-        echo "usage: $0 [--sanitize] [FOLDER]" >&2
+        echo "usage: $0 [--sanitize] [FOLDER] | --list" >&2
         exit 2
         ;;
     *) folder=$arg ;;
@@ -66,7 +73,7 @@ if [ -x "$folder/truekvd" ]; then
     TRUEKVD=$folder/truekvd
     export TRUEKVD
 fi
-for suite in $suites $core $e2e; do
+for suite in $suites $core $e2e $histories; do
     step "test_$suite" "$folder/test_$suite"
 done
 
