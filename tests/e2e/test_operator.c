@@ -29,8 +29,9 @@ static void teardown(void)
 static int run_truekv(const char *arguments)
 {
     char line[512];
+    const char *truekv = getenv("TRUEKV");
     snprintf(line, sizeof line, "TRUEKV_SOCKET=%s timeout --foreground -k 20 -s INT 2 %s %s 2>&1",
-             d.socket, TKV_TEST_TRUEKV, arguments);
+             d.socket, truekv != NULL ? truekv : TKV_TEST_TRUEKV, arguments);
     FILE *pipe = popen(line, "r");
     ck_assert_ptr_nonnull(pipe);
     output[fread(output, 1, sizeof output - 1, pipe)] = '\0';

@@ -11,7 +11,7 @@ static void setup(void)
 {
     daemon_init(&d, MODELS "auth: { socket_mode = \"0666\"; quota_sequences = 2;\n"
                            "quotas = ( { user = 65533; max_sequences = 1; },\n"
-                           "           { user = \"root\"; max_bytes = \"1M\"; } ); };\n");
+                           "           { user = \"root\"; max_bytes = \"4M\"; } ); };\n");
     open_folder(&d);
     w.fd = first.fd = second.fd = -1;
     daemon_spawn(&d, NULL);
@@ -87,12 +87,12 @@ START_TEST(bytes)
 {
     if (!may_change_user("bytes")) return;
     wire_ok(&w, "seq.create", "{\"seq\":1}");
-    cJSON *answer = wire_call(&w, "seq.create", "{\"capacity\":32768}");
+    cJSON *answer = wire_call(&w, "seq.create", "{\"capacity\":131072}");
     json_expect(answer, "error.data.reason", "\"out_of_memory\"");
-    ck_assert(json_number(answer, "error.data.needed") == 32768.0 * FX_TINY_BYTES);
-    ck_assert(json_number(answer, "error.data.available") < 1 << 20);
+    ck_assert(json_number(answer, "error.data.needed") == 131072.0 * FX_TINY_BYTES);
+    ck_assert(json_number(answer, "error.data.available") < 4 << 20);
     cJSON_Delete(answer);
-    expect_refusal(&w, "{\"capacity\":32768}", "\"out_of_memory\"", "auth.quotas[1].max_bytes");
+    expect_refusal(&w, "{\"capacity\":131072}", "\"out_of_memory\"", "auth.quotas[1].max_bytes");
     wire_ok(&w, "seq.free", "{\"seqs\":[1]}");
     ck_assert(users() == 0);
     daemon_stop(&d);

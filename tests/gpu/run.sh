@@ -9,11 +9,12 @@
 # compute-sanitizer as well (memcheck with a leak check, racecheck). Exits 1 when anything failed.
 set -u
 
-suites="device append checksum guards faults compare"            # the kernels
-core="core upload verify scrub shadow mutations hard_cases untouched false_alarm model failures"                          # the daemon without sockets
-e2e="wire payloads deadlines limits sequences_e2e many_clients faults_e2e slow_clients signals admin kills random_bytes
-access_e2e tokens quotas storms dying_clients device_loss edge_failures operator" # the real binary on its socket
-histories="history_faults histories" # answers of concurrent clients, checked against a model
+# The kernels; the daemon without sockets; the real binary on its socket; answers of concurrent clients against a model.
+suites="device append checksum guards faults compare"
+core="core upload verify scrub shadow mutations hard_cases untouched false_alarm model failures"
+e2e="wire payloads deadlines limits sequences_e2e many_clients faults_e2e slow_clients signals admin kills random_bytes"
+e2e="$e2e access_e2e tokens quotas storms dying_clients device_loss edge_failures operator"
+histories="history_faults histories"
 here=$(cd "$(dirname "$0")" && pwd)
 sanitize=no
 folder=
@@ -70,8 +71,8 @@ step() {
 TKV_TEST_BACKEND=cuda
 export TKV_TEST_BACKEND
 if [ -x "$folder/truekvd" ]; then
-    TRUEKVD=$folder/truekvd
-    export TRUEKVD
+    TRUEKVD=$folder/truekvd TRUEKV=$folder/truekv
+    export TRUEKVD TRUEKV
 fi
 for suite in $suites $core $e2e $histories; do
     step "test_$suite" "$folder/test_$suite"
