@@ -29,14 +29,6 @@ static void stop(void)
     daemon_close(&d);
 }
 
-static void expect_stat(const char *path, double want)
-{
-    cJSON *stats = wire_call(&w, "server.stats", NULL);
-    double got = json_number(stats, path);
-    cJSON_Delete(stats);
-    ck_assert_msg(got == want, "%s is %f, not %f", path, got, want);
-}
-
 /* Goal: who begins a message and does not end it is closed, wherever it stopped, and trickling
  * bytes does not help; who is between messages stays. */
 START_TEST(slow_writers_are_closed)
@@ -59,7 +51,7 @@ START_TEST(slow_writers_are_closed)
     ck_assert_ptr_null(wire_line(&payload));
     wire_ok(&patient, "server.ping", NULL);
     wire_ok(&w, "server.ping", NULL);
-    expect_stat("result.closed.slow_writer", 2);
+    wire_await_stat(&w, "closed.slow_writer", 2);
     wire_close(&line);
     wire_close(&payload);
     wire_close(&patient);
@@ -83,7 +75,7 @@ START_TEST(steady_writers_stay)
         ck_assert_int_eq((int)json_number(answer, "result.lens[0]"), i + 1);
         cJSON_Delete(answer);
     }
-    expect_stat("result.closed.slow_writer", 0);
+    wire_await_stat(&w, "closed.slow_writer", 0);
     stop();
 }
 END_TEST
@@ -102,7 +94,7 @@ START_TEST(idle_clients_are_closed)
         ck_assert_ptr_null(wire_line(&idle));
     else
         wire_ok(&idle, "server.ping", NULL);
-    expect_stat("result.closed.idle", _i == 0);
+    wire_await_stat(&w, "closed.idle", _i == 0);
     wire_close(&idle);
     stop();
 }
@@ -131,22 +123,22 @@ START_TEST(stats_tell)
     wire_send(&other, line, sizeof line);
     cJSON_Delete(wire_answer(&other));
     wire_close(&other);
-    expect_stat("result.methods['seq.create'].count", 3);
-    expect_stat("result.methods['seq.create'].errors", 1);
-    expect_stat("result.methods['seq.info'].errors", 2);
-    expect_stat("result.methods['seq.append'].count", 1);
-    expect_stat("result.reasons.already_exists", 1);
-    expect_stat("result.reasons.not_found", 1);
-    expect_stat("result.reasons.invalid_params", 1);
-    expect_stat("result.reasons.method_not_found", 1);
-    expect_stat("result.reasons.too_large", 1);
-    expect_stat("result.requests.errors", 5);
-    expect_stat("result.batch_size.max", 3);
-    expect_stat("result.recent.batch_size.count", 1);
-    expect_stat("result.sequence_states.live", 2);
+    wire_await_stat(&w, "methods['seq.create'].count", 3);
+    wire_await_stat(&w, "methods['seq.create'].errors", 1);
+    wire_await_stat(&w, "methods['seq.info'].errors", 2);
+    wire_await_stat(&w, "methods['seq.append'].count", 1);
+    wire_await_stat(&w, "reasons.already_exists", 1);
+    wire_await_stat(&w, "reasons.not_found", 1);
+    wire_await_stat(&w, "reasons.invalid_params", 1);
+    wire_await_stat(&w, "reasons.method_not_found", 1);
+    wire_await_stat(&w, "reasons.too_large", 1);
+    wire_await_stat(&w, "requests.errors", 5);
+    wire_await_stat(&w, "batch_size.max", 3);
+    wire_await_stat(&w, "recent.batch_size.count", 1);
+    wire_await_stat(&w, "sequence_states.live", 2);
     wire_ok(&w, "seq.free", "{\"seqs\":[1,2]}");
-    expect_stat("result.sequence_states.live", 0);
-    expect_stat("result.memory_states.live", 0);
+    wire_await_stat(&w, "sequence_states.live", 0);
+    wire_await_stat(&w, "memory_states.live", 0);
     for (int i = 0; i < 100; i++) { /* it lingers until the peer has closed */
         cJSON *stats = wire_call(&w, "server.stats", NULL);
         bool told = json_number(stats, "result.closed.broken_stream") == 1;
@@ -154,7 +146,7 @@ START_TEST(stats_tell)
         if (told) break;
         usleep(50000);
     }
-    expect_stat("result.closed.broken_stream", 1);
+    wire_await_stat(&w, "closed.broken_stream", 1);
     stop();
 }
 END_TEST

@@ -50,22 +50,6 @@ static void send_append(struct wire *from, unsigned seq, unsigned token)
     wire_send(from, rows, sizeof rows);
 }
 
-static double stat_of(const char *path)
-{
-    cJSON *stats = wire_call(&w, "server.stats", NULL);
-    double value = json_number(stats, path);
-    cJSON_Delete(stats);
-    return value;
-}
-
-static void await_stat(const char *path, double want)
-{
-    for (int i = 0; stat_of(path) != want; i++) {
-        ck_assert_msg(i < FX_WAIT_S * 100, "%s is %f, not %f", path, stat_of(path), want);
-        usleep(10000);
-    }
-}
-
 /* A process that is killed closes its socket: the other side sees the end, or, where answers are
  * unread, a reset. */
 enum { END, RESET, WAYS };
@@ -78,7 +62,7 @@ static void die(int way)
         ck_assert_int_eq((int)recv(dying.fd, &first, 1, MSG_PEEK), 1);
     }
     wire_close(&dying);
-    if (way == RESET) await_stat("result.closed.by_client", 1);
+    if (way == RESET) wire_await_stat(&w, "closed.by_client", 1);
 }
 
 static void expect_tokens(unsigned seq, unsigned n)
@@ -99,14 +83,14 @@ static void expect_tokens(unsigned seq, unsigned n)
 
 static void finish(void)
 {
-    await_stat("result.connections.open", 1);
-    await_stat("result.closed.by_client", 1);
-    await_stat("result.memory.staging_bytes", 0);
-    await_stat("result.queue.waiting", 0);
-    await_stat("result.sequence_states.freeing", 0);
+    wire_await_stat(&w, "connections.open", 1);
+    wire_await_stat(&w, "closed.by_client", 1);
+    wire_await_stat(&w, "memory.staging_bytes", 0);
+    wire_await_stat(&w, "queue.waiting", 0);
+    wire_await_stat(&w, "sequence_states.freeing", 0);
     wire_verify_ok(&w, true);
     wire_ok(&w, "seq.free", "{\"seqs\":[1]}");
-    await_stat("result.memory.cache_bytes", 0);
+    wire_await_stat(&w, "memory.cache_bytes", 0);
     cJSON_Delete(wire_call(&w, "admin.drain", NULL));
     ck_assert_int_eq(held_join(&h), 0);
     held_take_apart(&h);
@@ -127,22 +111,22 @@ START_TEST(queued_and_in_flight)
                "{\"jsonrpc\":\"2.0\",\"id\":8,\"method\":\"seq.info\",\"params\":"
                "{\"seq\":1}}",
                TOKENS - 1);
-    await_stat("result.queue.waiting", 2);
+    wire_await_stat(&w, "queue.waiting", 2);
     die(_i);
-    ck_assert(stat_of("result.methods['seq.append'].count") == 0);
-    ck_assert(stat_of("result.sequences.live") == 2); /* it is used yet */
+    ck_assert(wire_stat(&w, "methods['seq.append'].count") == 0);
+    ck_assert(wire_stat(&w, "sequences.live") == 2); /* it is used yet */
     held_release(&h);
     send_append(&w, 1, TOKENS - 1); /* behind the truncation: it fits */
     cJSON *answer = wire_answer(&w);
     ck_assert_uint_eq((unsigned)json_number(answer, "result.lens[0]"), TOKENS);
     cJSON_Delete(answer);
     expect_tokens(1, TOKENS);
-    ck_assert(stat_of("result.methods['seq.append'].count") == 2 * TOKENS + 1);
-    ck_assert(stat_of("result.methods['seq.append'].errors") == 0);
-    ck_assert(stat_of("result.methods['seq.truncate'].count") == 1);
-    await_stat("result.sequences.live", 1);
+    ck_assert(wire_stat(&w, "methods['seq.append'].count") == 2 * TOKENS + 1);
+    ck_assert(wire_stat(&w, "methods['seq.append'].errors") == 0);
+    ck_assert(wire_stat(&w, "methods['seq.truncate'].count") == 1);
+    wire_await_stat(&w, "sequences.live", 1);
     wire_refused(&w, "seq.info", "{\"seq\":2}", "not_found");
-    ck_assert(stat_of("result.sequences.disconnected") == 1);
+    ck_assert(wire_stat(&w, "sequences.disconnected") == 1);
     finish();
 }
 END_TEST
@@ -165,7 +149,7 @@ START_TEST(while_answers_go_out)
         wire_sendf(&dying, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"seq.read\",\"params\":"
                            "{\"seq\":1}}");
     wire_bytes(&dying, some, sizeof some); /* of the first one: the rest is on its way */
-    ck_assert(stat_of("result.memory.staging_bytes") >= ANSWER);
+    ck_assert(wire_stat(&w, "memory.staging_bytes") >= ANSWER);
     wire_close(&dying);
     finish();
 }

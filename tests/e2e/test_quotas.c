@@ -39,10 +39,7 @@ static void expect_refusal(struct wire *from, const char *params, const char *re
 
 static double users(void)
 {
-    cJSON *stats = wire_call(&w, "server.stats", NULL);
-    double n = json_number(stats, "result.quota.users");
-    cJSON_Delete(stats);
-    return n;
+    return wire_stat(&w, "quota.users");
 }
 
 /* Goal: a user's sequences count over all connections, and after the connection has gone; another

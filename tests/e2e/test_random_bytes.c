@@ -113,16 +113,7 @@ START_TEST(random_streams)
     state = seed * 0x9E3779B97F4A7C15u | 1;
     for (int i = 0; i < STREAMS; i++)
         run_stream();
-    for (int i = 0;; i++) {
-        cJSON *stats = wire_call(&w, "server.stats", NULL);
-        bool clean = json_is(stats, "result.memory.staging_bytes", "0") &&
-                     json_is(stats, "result.connections.open", "1") &&
-                     json_is(stats, "result.queue.waiting", "0");
-        cJSON_Delete(stats);
-        if (clean) break;
-        ck_assert_int_lt(i, 1000);
-        usleep(10000);
-    }
+    wire_await_quiet(&w);
     wire_verify_ok(&w, false);
     daemon_stop(&d);
 }

@@ -30,18 +30,6 @@ static void teardown(void)
     daemon_close(&d);
 }
 
-static void expect_stat(const char *path, double want)
-{
-    for (int i = 0;; i++) {
-        cJSON *stats = wire_call(&w, "server.stats", NULL);
-        double got = json_number(stats, path);
-        cJSON_Delete(stats);
-        if (got == want) return;
-        ck_assert_msg(i < FX_WAIT_S * 100, "%s is %f, not %f", path, got, want);
-        usleep(10000);
-    }
-}
-
 /* A full sequence whose bytes count up. */
 static unsigned char *fill_sequence(void)
 {
@@ -204,14 +192,14 @@ START_TEST(closed_past_the_last_mark)
                               "\"capacity\":8}}\n",
                               i);
     wire_send(&slow, burst, n);
-    expect_stat("result.closed.slow_reader", 1);
+    wire_await_stat(&w, "closed.slow_reader", 1);
     ck_assert_ptr_nonnull(strstr(daemon_log(&d), "why=\"it does not read its answers\""));
     for (const char *line; (line = wire_line(&slow)) != NULL; whole++)
         ck_assert_ptr_nonnull(strstr(line, "\"result\""));
     ck_assert_uint_lt(whole, ASKED);
     wire_close(&slow);
-    expect_stat("result.connections.open", 1);
-    expect_stat("result.memory.staging_bytes", 0);
+    wire_await_stat(&w, "connections.open", 1);
+    wire_await_stat(&w, "memory.staging_bytes", 0);
     daemon_stop(&d);
 }
 END_TEST
@@ -229,15 +217,7 @@ START_TEST(readers_that_die)
         if (i % 2 == 0) ck_assert_ptr_nonnull(i > 0 ? wire_line(&dying) : "");
         wire_close(&dying);
     }
-    for (int i = 0;; i++) {
-        cJSON *stats = wire_call(&w, "server.stats", NULL);
-        bool clean = json_is(stats, "result.memory.staging_bytes", "0") &&
-                     json_is(stats, "result.connections.open", "1");
-        cJSON_Delete(stats);
-        if (clean) break;
-        ck_assert_int_lt(i, 500);
-        usleep(10000);
-    }
+    wire_await_quiet(&w);
     wire_verify_ok(&w, true);
     daemon_stop(&d);
 }

@@ -43,20 +43,6 @@ static void stop(void)
     daemon_close(&d);
 }
 
-static double stat_of(const char *path)
-{
-    cJSON *stats = wire_call(&w, "server.stats", NULL);
-    double value = json_number(stats, path);
-    cJSON_Delete(stats);
-    return value;
-}
-
-static void await_all_gone(void)
-{
-    while (stat_of("result.connections.open") > 1)
-        usleep(10000);
-}
-
 static void append_one(void)
 {
     char rows[FX_TINY_BYTES] = {1};
@@ -117,11 +103,11 @@ START_TEST(storms_are_weathered)
     }
     ck_assert_int_eq(served, FILES - SPARE - 1); /* w is one, too */
     ck_assert_int_gt(told, 0);
-    ck_assert(stat_of("result.connections.refused") >= told);
+    ck_assert(wire_stat(&w, "connections.refused") >= told);
     for (int i = 0; i < STORM; i++) {
         if (fds[i] >= 0) close(fds[i]);
     }
-    await_all_gone();
+    wire_await_quiet(&w);
     int fd = wire_connect(d.socket);
     ck_assert_int_eq(welcome(fd), 1);
     close(fd);
@@ -155,7 +141,7 @@ START_TEST(descriptors_run_out)
     struct rlimit before, tight;
     int fds[COME], served = 0;
     start(MODELS, NULL);
-    await_all_gone();
+    wire_await_quiet(&w);
     ck_assert_int_eq(prlimit(d.pid, RLIMIT_NOFILE, NULL, &before), 0);
     tight = (struct rlimit){limit_with_room(ROOM), before.rlim_max};
     ck_assert_int_eq(prlimit(d.pid, RLIMIT_NOFILE, &tight, NULL), 0);
@@ -170,7 +156,7 @@ START_TEST(descriptors_run_out)
         ck_assert_int_eq(welcome(fds[i]), 1);
     for (int i = 0; i < COME; i++)
         close(fds[i]);
-    await_all_gone();
+    wire_await_quiet(&w);
     for (int i = 0; i < 2 * ROOM; i++) {
         if (i == ROOM) ck_assert_int_eq(prlimit(d.pid, RLIMIT_NOFILE, &before, NULL), 0);
         fds[i] = wire_connect(d.socket);
@@ -184,7 +170,7 @@ END_TEST
 
 static size_t resident_bytes(void)
 {
-    return (size_t)stat_of("result.process.rss_bytes");
+    return (size_t)wire_stat(&w, "process.rss_bytes");
 }
 
 /* Goal: ten thousand who say nothing cost little, and others are served among them. */
@@ -203,7 +189,7 @@ START_TEST(thousands_stay_idle)
         ck_assert_int_ge(fds[i], 0);
         if (i % 1000 == 0) append_one();
     }
-    while (stat_of("result.connections.open") < IDLE + 1)
+    while (wire_stat(&w, "connections.open") < IDLE + 1)
         usleep(10000);
     size_t each = (resident_bytes() - before) / IDLE;
     printf("an idle connection takes %zu bytes\n", each);
@@ -212,7 +198,7 @@ START_TEST(thousands_stay_idle)
     ck_assert_int_eq(welcome(fds[IDLE / 2]), 1);
     for (int i = 0; i < IDLE; i++)
         close(fds[i]);
-    await_all_gone();
+    wire_await_quiet(&w);
     stop();
 }
 END_TEST
@@ -231,9 +217,9 @@ static int by_size(const void *a, const void *b)
  * comes a moment later, is. */
 static double taken_before(struct wire *talker, const char *lines, size_t n)
 {
-    double before = stat_of("result.requests.received");
+    double before = wire_stat(&w, "requests.received");
     wire_send(talker, lines, n);
-    double taken = stat_of("result.requests.received") - before;
+    double taken = wire_stat(&w, "requests.received") - before;
     for (int i = 0; i < TALK_LINES; i++)
         ck_assert_ptr_nonnull(wire_line(talker));
     return taken;

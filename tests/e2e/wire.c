@@ -248,3 +248,29 @@ void json_expect(const cJSON *json, const char *path, const char *want)
     char *text = cJSON_PrintUnformatted(json);
     ck_abort_msg("wanted %s = %s, got %s", path, want[0] != '\0' ? want : "nothing", text);
 }
+
+double wire_stat(struct wire *w, const char *path)
+{
+    char whole[128];
+    snprintf(whole, sizeof whole, "result.%s", path);
+    cJSON *stats = wire_call(w, "server.stats", NULL);
+    double value = json_number(stats, whole);
+    cJSON_Delete(stats);
+    return value;
+}
+
+void wire_await_stat(struct wire *w, const char *path, double want)
+{
+    double got;
+    for (int i = 0; (got = wire_stat(w, path)) != want; i++) {
+        ck_assert_msg(i < FX_WAIT_S * 100, "%s is %f, not %f", path, got, want);
+        usleep(10000);
+    }
+}
+
+void wire_await_quiet(struct wire *w)
+{
+    wire_await_stat(w, "connections.open", 1);
+    wire_await_stat(w, "queue.waiting", 0);
+    wire_await_stat(w, "memory.staging_bytes", 0);
+}

@@ -55,6 +55,13 @@ void json_expect(const cJSON *json, const char *path, const char *want);
 void wire_ok(struct wire *w, const char *method, const char *params);
 void wire_refused(struct wire *w, const char *method, const char *params, const char *reason);
 
+/* A number of server.stats, such as "connections.open". */
+double wire_stat(struct wire *w, const char *path);
+/* Asks until it is that; fails where it does not become so. */
+void wire_await_stat(struct wire *w, const char *path, double want);
+/* Until all other clients have gone, and nothing of theirs is left but sequences. */
+void wire_await_quiet(struct wire *w);
+
 /* debug.verify says ok, and has checked something where `some`. */
 void wire_verify_ok(struct wire *w, bool some);
 
