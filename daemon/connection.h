@@ -67,10 +67,10 @@ struct tkv_connection {
     size_t gathered;       /* bytes of answers to batch arrays that are not whole yet */
     size_t queued;         /* bytes that libuv has still to write */
     bool full;             /* too much is unread: no more requests are taken */
-    bool sated;            /* it has had its share: what has arrived waits for the next turn */
-    uint64_t stretch, share_ends_ns; /* of which one its share is; when that ends */
-    bool doomed;                     /* it must be closed when it is settled */
-    enum tkv_closed why; /* what ended it: the client, unless it was doomed or LOST before */
+    bool doomed;           /* it must be closed when it is settled */
+    enum tkv_closed why;   /* what ended it: the client, unless it was doomed or LOST before */
+    bool sated;            /* it has had its share: the rest waits for the next turn */
+    uint64_t stretch, share_ends_ns; /* of which one that is (server.h); when it ends */
 
     uint64_t linger_until_ms;
     uint64_t active_ms;     /* when a request came or an answer went last */
@@ -80,8 +80,7 @@ struct tkv_connection {
     struct tkv_connection **unsettled_at, *unsettled;   /* server->unsettled; NULL: not in it */
 };
 
-/* Takes the connection that waits at the listener: to serve it, or to tell it that there are too
- * many. */
+/* Takes the connection that waits at the listener: serves it, or tells it that there are many. */
 void tkv_connection_accept(struct tkv_listener *listener);
 
 /* Serves a connection of the daemon's own (inlet.h), beyond the limit of clients; takes fd. */

@@ -171,7 +171,7 @@ END_TEST
 
 /* Goal: who has asked for more than may be unread, and does not read it, is closed for that reason;
  * others do not notice, and nothing of it stays. Method: requests that are all under way before the
- * first is answered. */
+ * first is answered, which takes a while. */
 START_TEST(closed_past_the_last_mark)
 {
     enum { ASKED = 100 };
@@ -188,9 +188,9 @@ START_TEST(closed_past_the_last_mark)
     for (int i = 0; i < ASKED; i++)
         n += (size_t)snprintf(burst + n, sizeof burst - n,
                               "{\"jsonrpc\":\"2.0\",\"id\":%d,\"method\":\"debug.selftest\","
-                              "\"params\":{\"m\":64,\"n_kv_heads\":1,\"head_dim\":1,"
-                              "\"capacity\":8}}\n",
-                              i);
+                              "\"params\":{\"m\":64,\"n_kv_heads\":1,\"head_dim\":%d,"
+                              "\"capacity\":1024}}\n",
+                              i, i == 0 ? 256 : 1);
     wire_send(&slow, burst, n);
     wire_await_stat(&w, "closed.slow_reader", 1);
     ck_assert_ptr_nonnull(strstr(daemon_log(&d), "why=\"it does not read its answers\""));
