@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum {
     CONNECT_TIMEOUT_MS = 5000,
     TIMEOUT_MS = 30000,
@@ -29,10 +31,18 @@ static struct truekv_options with_defaults(const struct truekv_options *given)
     if (o.line_max_bytes == 0) o.line_max_bytes = LINE_MAX_BYTES;
     if (o.line_max_bytes > SIZE_MAX / 2) o.line_max_bytes = SIZE_MAX / 2;
     if (o.held_max_bytes == 0) o.held_max_bytes = HELD_MAX_BYTES;
+    o.tls_ca_file = o.tls_certificate_file = o.tls_key_file = o.tls_name = NULL; /* borrowed */
     return o;
 }
 
-enum truekv_status truekv_open_fd(struct truekv **out, int fd, const struct truekv_options *options)
+static bool asks_for_tls(const struct truekv_options *o)
+{
+    return o != NULL && (o->tls_ca_file != NULL || o->tls_certificate_file != NULL ||
+                         o->tls_key_file != NULL || o->tls_name != NULL);
+}
+
+static enum truekv_status open_over(struct truekv **out, int fd, struct tkc_tls *tls,
+                                    const struct truekv_options *options)
 {
     struct truekv *kv = calloc(1, sizeof *kv);
     if (kv == NULL) return TRUEKV_ENOMEM;
@@ -43,6 +53,7 @@ enum truekv_status truekv_open_fd(struct truekv **out, int fd, const struct true
         return TRUEKV_ENOMEM;
     }
     kv->fd = fd;
+    kv->tls = tls;
     kv->next_id = 1;
     tkv_buffer_init(&kv->out, kv->options.line_max_bytes);
     tkv_buffer_init(&kv->in, kv->options.line_max_bytes + READ_AHEAD_BYTES);
@@ -50,19 +61,46 @@ enum truekv_status truekv_open_fd(struct truekv **out, int fd, const struct true
     return TRUEKV_OK;
 }
 
+enum truekv_status truekv_open_fd(struct truekv **out, int fd, const struct truekv_options *options)
+{
+    if (asks_for_tls(options)) return TRUEKV_EARGUMENT;
+    return open_over(out, fd, NULL, options);
+}
+
+/* A connection, and TLS over it where tls is not NULL, within one span of time. */
+static enum truekv_status reach(const char *address, struct tkc_tls *tls, int timeout_ms, int *fd,
+                                struct truekv_error *why)
+{
+    uint64_t begun = tkv_now_ms();
+    enum truekv_status st = tkc_connect(address, timeout_ms, fd, why);
+    if (st != TRUEKV_OK || tls == NULL) return st;
+    uint64_t spent = tkv_now_ms() - begun;
+    int left = timeout_ms;
+    if (timeout_ms >= 0) left = spent < (uint64_t)timeout_ms ? timeout_ms - (int)spent : 0;
+    st = tkc_tls_shake_hands(tls, *fd, address, left, why);
+    if (st != TRUEKV_OK) close(*fd);
+    return st;
+}
+
 enum truekv_status truekv_open(struct truekv **out, const char *address,
                                const struct truekv_options *options, struct truekv_error *why)
 {
     struct truekv_error ignored;
-    struct truekv_options o = with_defaults(options);
+    struct tkc_tls *tls = NULL;
+    enum truekv_status st = TRUEKV_OK;
     int fd = -1;
     if (why == NULL) why = &ignored;
-    enum truekv_status st = tkc_connect(address, o.connect_timeout_ms, &fd, why);
+    if (asks_for_tls(options)) st = tkc_tls_open(&tls, address, options, why);
     if (st != TRUEKV_OK) return st;
-    st = truekv_open_fd(out, fd, options);
+    st = reach(address, tls, with_defaults(options).connect_timeout_ms, &fd, why);
+    if (st != TRUEKV_OK) goto fail_tls;
+    st = open_over(out, fd, tls, options);
     if (st == TRUEKV_OK) return st;
+    tkc_error_set(why, st, 0, "no memory for a client");
     close(fd);
-    return tkc_error_set(why, st, 0, "no memory for a client");
+fail_tls:
+    tkc_tls_close(tls, false);
+    return st;
 }
 
 void tkc_message_close(struct truekv *kv, struct tkc_message *m)
@@ -100,6 +138,7 @@ void truekv_close(struct truekv *kv)
     tkv_buffer_close(&kv->in);
     tkv_buffer_close(&kv->out);
     free(kv->slots);
+    tkc_tls_close(kv->tls, !kv->lost);
     close(kv->fd);
     free(kv);
 }

@@ -2,6 +2,7 @@
  *
  * client.c   tickets: submit, wait, abandon        stream.c   bytes: send, receive, frame
  * connect.c  addresses, see connect.h               error.c    why a call failed
+ * tls.c      TLS, see tls.h
  * methods.c  the protocol's methods, typed         results.c  their answers, typed */
 #ifndef TRUEKV_CLIENT_IMPL_H
 #define TRUEKV_CLIENT_IMPL_H
@@ -13,6 +14,7 @@
 #include "clients/c/connect.h"
 #include "clients/c/envelope.h"
 #include "clients/c/json_out.h"
+#include "clients/c/tls.h"
 #include "clients/c/truekv.h"
 
 /* An answer as it came. */
@@ -40,7 +42,8 @@ struct tkc_slot {
 
 struct truekv {
     int fd;
-    struct truekv_options options; /* with the defaults filled in */
+    struct tkc_tls *tls;           /* owned; NULL: the socket's bytes are the protocol's */
+    struct truekv_options options; /* with the defaults filled in, without names of files */
 
     struct tkc_slot *slots; /* options.in_flight_max of them */
     unsigned in_flight;     /* slots not free */

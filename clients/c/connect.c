@@ -101,6 +101,12 @@ static bool split_host_port(const char *text, char *host, size_t size, const cha
     return true;
 }
 
+bool tkc_host_of(const char *address, char *host, size_t size)
+{
+    const char *port;
+    return strncmp(address, "tcp:", 4) == 0 && split_host_port(address + 4, host, size, &port);
+}
+
 static enum truekv_status connect_tcp(const char *address, const char *rest, uint64_t deadline,
                                       int *fd, struct truekv_error *why)
 {

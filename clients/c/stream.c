@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,7 +12,8 @@
 
 enum {
     READ_CHUNK = 64 * 1024,
-    IOV_PIECES = 1024 /* what one sendmsg takes */
+    IOV_PIECES = 1024, /* what one sendmsg takes */
+    WORDS_BYTES = 256
 };
 
 /* ---- Receiving ----------------------------------------------------------------------------- */
@@ -71,6 +73,17 @@ static enum truekv_status take_answer(struct truekv *kv, struct tkc_slot *slot,
     return TRUEKV_OK;
 }
 
+/* What a daemon with TLS says to a client without: an alert of TLS, of 7 bytes. */
+static bool is_alert(const struct truekv *kv, const char *bytes, size_t len)
+{
+    return kv->tls == NULL && len >= 3 && bytes[0] == 0x15 && bytes[1] == 3;
+}
+
+static enum truekv_status lose_to_tls(struct truekv *kv)
+{
+    return tkc_lose(kv, TRUEKV_EANSWER, 0, "truekvd speaks TLS there, and this client does not");
+}
+
 static enum truekv_status take_line(struct truekv *kv, const char *line, size_t len)
 {
     struct tkc_envelope e;
@@ -78,6 +91,7 @@ static enum truekv_status take_line(struct truekv *kv, const char *line, size_t 
     if (len == 0) return TRUEKV_OK;
     bool fine = tkc_envelope_scan(line, len, &e);
     if (!fine) e = (struct tkc_envelope){0};
+    if (!fine && is_alert(kv, line, len)) return lose_to_tls(kv);
     if (kv->raw.state == TKC_WAITING) return take_answer(kv, &kv->raw, &e, line, len);
     if (!fine) return tkc_lose(kv, TRUEKV_EANSWER, 0, "the answer is no JSON object");
     struct tkc_slot *slot = slot_of_answer(kv, &e);
@@ -128,14 +142,26 @@ static enum truekv_status take_buffered(struct truekv *kv)
     return st;
 }
 
+static const char *words_of(const struct truekv *kv, int os_error)
+{
+    return kv->tls != NULL ? tkc_tls_words(kv->tls, os_error) : strerror(os_error);
+}
+
 static enum truekv_status stopped(struct truekv *kv, ssize_t n)
 {
     bool midway = kv->filling != NULL || kv->in.len > 0;
     const char *where = midway ? " in the middle of an answer" : "";
-    if (n == 0) return tkc_lose(kv, TRUEKV_ELOST, 0, "truekvd closed the connection%s", where);
     int os_error = errno;
+    if (kv->in.len > 0 && is_alert(kv, (char *)kv->in.data, kv->in.len)) return lose_to_tls(kv);
+    if (n == 0) return tkc_lose(kv, TRUEKV_ELOST, 0, "truekvd closed the connection%s", where);
     return tkc_lose(kv, TRUEKV_ELOST, os_error, "the connection broke%s: %s", where,
-                    strerror(os_error));
+                    words_of(kv, os_error));
+}
+
+static ssize_t take_bytes(struct truekv *kv, void *to, size_t room)
+{
+    if (kv->tls != NULL) return tkc_tls_receive(kv->tls, to, room);
+    return recv(kv->fd, to, room, MSG_DONTWAIT);
 }
 
 /* One recv, and what it completes. *got: something came. */
@@ -144,7 +170,7 @@ static enum truekv_status receive_once(struct truekv *kv, bool *got)
     bool direct = kv->left > 0 && kv->to != NULL && kv->in.len == 0;
     void *to = direct ? kv->to : tkv_buffer_reserve(&kv->in, READ_CHUNK);
     if (to == NULL) return tkc_lose(kv, TRUEKV_ENOMEM, 0, "no memory for an answer");
-    ssize_t n = recv(kv->fd, to, direct ? (size_t)kv->left : READ_CHUNK, MSG_DONTWAIT);
+    ssize_t n = take_bytes(kv, to, direct ? (size_t)kv->left : READ_CHUNK);
     *got = n > 0;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return TRUEKV_OK;
     if (n <= 0) return stopped(kv, n);
@@ -158,15 +184,30 @@ static enum truekv_status receive_once(struct truekv *kv, bool *got)
     return TRUEKV_OK;
 }
 
+/* The same for all that OpenSSL holds: poll() does not tell of that. */
+static enum truekv_status receive_some(struct truekv *kv)
+{
+    bool got = true;
+    enum truekv_status st = receive_once(kv, &got);
+    while (st == TRUEKV_OK && got && kv->tls != NULL && tkc_tls_holds_more(kv->tls))
+        st = receive_once(kv, &got);
+    return st;
+}
+
 /* Waits for events, for as long as the options say. */
 static enum truekv_status wait_for(struct truekv *kv, short events, short *ready)
 {
     struct pollfd p = {.fd = kv->fd, .events = events};
     int n;
+    if (kv->tls != NULL) {
+        *ready = POLLIN;
+        if (tkc_tls_holds_more(kv->tls)) return TRUEKV_OK;
+        p.events = tkc_tls_events(kv->tls, events);
+    }
     do
         n = poll(&p, 1, kv->options.timeout_ms);
     while (n < 0 && errno == EINTR);
-    *ready = p.revents;
+    if (kv->tls == NULL) *ready = p.revents; /* with TLS, receiving may wait for either */
     if (n > 0) return TRUEKV_OK;
     if (n < 0) return stopped(kv, n);
     return tkc_fail(kv, TRUEKV_ETIMEOUT, "truekvd did not answer within %.3g s",
@@ -176,9 +217,8 @@ static enum truekv_status wait_for(struct truekv *kv, short events, short *ready
 enum truekv_status tkc_receive(struct truekv *kv)
 {
     short ready;
-    bool got;
     enum truekv_status st = wait_for(kv, POLLIN, &ready);
-    return st == TRUEKV_OK ? receive_once(kv, &got) : st;
+    return st == TRUEKV_OK ? receive_some(kv) : st;
 }
 
 /* ---- Sending ------------------------------------------------------------------------------- */
@@ -221,24 +261,32 @@ static void advance(struct sending *s, size_t sent)
 static enum truekv_status hear_last_words(struct truekv *kv)
 {
     int os_error = errno;
+    char words[WORDS_BYTES];
     bool got = true;
+    snprintf(words, sizeof words, "%s", words_of(kv, os_error));
     while (got && !kv->lost)
         (void)receive_once(kv, &got);
     if (kv->lost) return tkc_fail_lost(kv);
-    return tkc_lose(kv, TRUEKV_ELOST, os_error, "the connection broke: %s", strerror(os_error));
+    return tkc_lose(kv, TRUEKV_ELOST, os_error, "the connection broke: %s", words);
 }
 
 /* The socket is full: waits until it is not, and reads answers meanwhile. */
 static enum truekv_status make_room(struct truekv *kv)
 {
     short ready;
-    bool got;
     enum truekv_status st = wait_for(kv, POLLIN | POLLOUT, &ready);
     if (st == TRUEKV_ETIMEOUT)
         return tkc_lose(kv, st, 0, "truekvd took no bytes for %.3g s",
                         kv->options.timeout_ms / 1000.0);
-    if (st == TRUEKV_OK && (ready & POLLIN) != 0) st = receive_once(kv, &got);
+    if (st == TRUEKV_OK && (ready & POLLIN) != 0) st = receive_some(kv);
     return st;
+}
+
+static ssize_t give_bytes(struct truekv *kv, struct iovec *iov, size_t n)
+{
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = n};
+    if (kv->tls != NULL) return tkc_tls_send(kv->tls, iov, n);
+    return sendmsg(kv->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 enum truekv_status tkc_send(struct truekv *kv, const struct truekv_block *line,
@@ -248,9 +296,9 @@ enum truekv_status tkc_send(struct truekv *kv, const struct truekv_block *line,
     struct iovec iov[IOV_PIECES];
     enum truekv_status st = TRUEKV_OK;
     while (st == TRUEKV_OK) {
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = fill_iov(&s, iov)};
-        if (msg.msg_iovlen == 0) break;
-        ssize_t sent = sendmsg(kv->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        size_t pieces = fill_iov(&s, iov);
+        if (pieces == 0) break;
+        ssize_t sent = give_bytes(kv, iov, pieces);
         if (sent >= 0) {
             advance(&s, (size_t)sent);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {

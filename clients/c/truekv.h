@@ -85,15 +85,24 @@ struct truekv_options {
     unsigned in_flight_max; /* tickets at once. 0: 1024 */
     size_t line_max_bytes;  /* longest line of JSON accepted. 0: 64 MiB */
     size_t held_max_bytes;  /* payloads held in the client's memory at once. 0: 1 GiB */
+
+    /* TLS, 1.2 or newer, for "tcp:" alone; files in PEM. The daemon's certificate must hold, and be
+     * for HOST, always. Where the daemon asks for a certificate of the client, it gets this one. */
+    const char *tls_ca_file; /* whom to believe. NULL: no TLS, and the others are NULL, too */
+    const char *tls_certificate_file; /* with its chain; NULL: none */
+    const char *tls_key_file;         /* NULL: it is in tls_certificate_file */
+    const char *tls_name; /* in the daemon's certificate, in place of HOST; NULL: HOST */
 };
 
 /* Connects to "unix:PATH", "PATH" or "tcp:HOST:PORT" ("tcp:[::1]:7500").
  * Owner: *out is the caller's, for truekv_close(); written on success only. options and why may be
- * NULL. ECONNECT, ETIMEOUT, EARGUMENT (the address), ENOMEM: *why says it. */
+ * NULL. ECONNECT (with os_error EPROTO: TLS), ETIMEOUT, EARGUMENT (the address, a file), ENOMEM:
+ * *why says it. */
 enum truekv_status truekv_open(struct truekv **out, const char *address,
                                const struct truekv_options *options, struct truekv_error *why);
 
-/* The same over a connected stream socket. Owner: on success fd is the client's. ENOMEM. */
+/* The same over a connected stream socket. Owner: on success fd is the client's. ENOMEM; EARGUMENT:
+ * options ask for TLS, which needs a name to look for, and words where it fails. */
 enum truekv_status truekv_open_fd(struct truekv **out, int fd, const struct truekv_options *o);
 
 /* Closes the connection and frees everything, answers that nobody waited for too. NULL is fine. */
