@@ -123,7 +123,7 @@ START_TEST(help_of_everything)
     expect("help read free", 0, "usage: truekv free");
     expect("help selftest", 0, "tokens that fit (default 64)");
     expect("help bench", 0, "  1  a byte is wrong, or the daemon says no\n");
-    expect("help bench", 0, "--json             print the result as one line of JSON\n");
+    expect("help bench", 0, "--json                  print the result as one line of JSON\n");
 }
 END_TEST
 

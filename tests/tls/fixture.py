@@ -105,9 +105,9 @@ class Client:
 
 
 class Daemon:
-    """Listens on a Unix socket and on a TCP port. auth: settings of that group."""
+    """Listens on a Unix socket and on a TCP port, any that is free where port is 0. auth: settings of that group."""
 
-    def __init__(self, auth: str, settings: str = "") -> None:
+    def __init__(self, auth: str, settings: str = "", port: int = 0) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tkv-tls-"))
         (self.folder / "token").write_text(TOKEN + "\n")
         (self.folder / "token").chmod(0o600)
@@ -118,7 +118,7 @@ class Daemon:
             f'auth: {{ token_file = "{self.folder}/token"; {auth} }};\n{settings}'
         )
         words = [TRUEKVD, "--config", str(self.config), "--backend", "cpu"]
-        words += ["--listen", f"unix:{self.folder}/s", "--listen", "tcp:127.0.0.1:0"]
+        words += ["--listen", f"unix:{self.folder}/s", "--listen", f"tcp:127.0.0.1:{port}"]
         with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen(words, stderr=log)
         self.port = self._await_port()

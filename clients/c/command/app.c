@@ -7,6 +7,7 @@
 
 #include "clients/c/command/command.h"
 #include "clients/c/command/table.h"
+#include "clients/c/command/tls.h"
 #include "clients/c/command/token.h"
 #include "clients/c/json_out.h"
 
@@ -83,8 +84,16 @@ static void hint_at_permission(struct app *app)
         put_hint(app, "Who may do that is in the daemon's configuration (auth).");
 }
 
+static bool hint_at_tls(struct app *app, const struct truekv_error *e)
+{
+    const char *hint = tls_hint(app, e);
+    if (hint != NULL) put_hint(app, hint);
+    return hint != NULL;
+}
+
 static void hint_at(struct app *app, const struct truekv_error *e)
 {
+    if (hint_at_tls(app, e)) return;
     if (e->status == TRUEKV_EPERM) hint_at_permission(app);
     if (e->status == TRUEKV_EOVERLOADED && e->retry_after_ms >= 0) {
         out_para(&app->err, 2, 2, DIM, "", "Try again in %" PRId64 " ms.", e->retry_after_ms);
@@ -113,6 +122,7 @@ static const char *path_of(const char *address)
 
 static void hint_at_socket(struct app *app, const struct truekv_error *e)
 {
+    if (hint_at_tls(app, e)) return;
     if (e->os_error == EACCES)
         put_hint(app, "You may not write to the socket: join its group, or use sudo.");
     else if (e->status == TRUEKV_ECONNECT && strcmp(path_of(app->address), DEFAULT_SOCKET) == 0)
@@ -226,6 +236,7 @@ bool app_open(struct app *app, int connect_timeout_ms, struct truekv_error *why)
         options.timeout_ms = timeout->ms;
         options.connect_timeout_ms = timeout->ms;
     }
+    tls_options(app, &options);
     assert(app->kv == NULL);
     if (truekv_open(&app->kv, app->address, &options, why) != TRUEKV_OK) return false;
     if (app->token[0] == '\0' || truekv_auth(app->kv, app->token) == TRUEKV_OK) return true;
@@ -236,7 +247,7 @@ bool app_open(struct app *app, int connect_timeout_ms, struct truekv_error *why)
 bool app_connect(struct app *app, enum exit_code *code)
 {
     struct truekv_error why;
-    if (!token_read(app)) {
+    if (!tls_check(app) || !token_read(app)) {
         *code = EXIT_USAGE;
         return false;
     }

@@ -6,6 +6,7 @@
 #include "clients/c/command/bench/load.h"
 #include "clients/c/command/bench/tell.h"
 #include "clients/c/command/save.h"
+#include "clients/c/command/tls.h"
 
 /* Before a run, so that it is not for nothing. The file is written beside and renamed: what counts
  * is its folder, unless it is a device or a pipe. */
@@ -84,6 +85,10 @@ enum exit_code cmd_bench(struct app *app)
     struct bench_plan plan;
     enum exit_code code;
     if (!bench_plan_read(app, &plan) || !check_plot(app)) return EXIT_USAGE;
+    if (tls_is_on(app))
+        return app_usage(app,
+                         "bench does not speak TLS (--tls-ca, or $TRUEKV_TLS_CA): measure over "
+                         "a Unix socket, or a tcp: address without");
     if (!app_connect(app, &code)) return code;
     code = bench_plan_settle(app, &plan);
     if (code != EXIT_FINE) return code;

@@ -100,7 +100,7 @@ const struct command commands[] = {
      "answered. Latencies are from there to the answer. While the daemon stands still, only as "
      "many requests wait as are in flight, so the tail looks better than clients of a fixed rate "
      "would see it (coordinated omission): compare runs of the same kind, and look at max.\n"
-     "Ctrl-C ends the run early and reports what there is.",
+     "Ctrl-C ends the run early and reports what there is. It does not speak TLS.",
      cmd_bench,
      OPTION(METHOD) | OPTION(CLIENTS) | OPTION(IN_FLIGHT) | OPTION(ITEMS) | OPTION(TOKENS) |
          OPTION(LAYERS) | OPTION(N_LAYERS) | OPTION(DTYPE) | OPTION(MODEL) | OPTION(CAPACITY) |

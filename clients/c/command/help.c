@@ -106,6 +106,9 @@ void help_all(struct out *o)
              "bad command line; 3 no connection, or it was lost; 4 verify or scrub had nothing to "
              "check.",
              DEFAULT_SOCKET);
+    out_para(o, 0, 0, PLAIN, "",
+             "TLS is for tcp: alone. What its options do not say is in $TRUEKV_TLS_CA, "
+             "$TRUEKV_TLS_CERTIFICATE, $TRUEKV_TLS_KEY and $TRUEKV_TLS_NAME, where they are set.");
     out_put(o, PLAIN, "\"truekv help COMMAND\" says more.\n");
 }
 

@@ -9,6 +9,10 @@
     X(JSON, "json", 0, FLAG, "", "print the daemon's answer as one line of JSON")                 \
     X(TIMEOUT, "timeout", 0, SECONDS, "S", "give up when nothing moved for S seconds; 0: never")  \
     X(TOKEN_FILE, "token-file", 0, TEXT, "FILE", "the token for tcp: (or $TRUEKV_TOKEN_FILE)")    \
+    X(TLS_CA, "tls-ca", 0, TEXT, "FILE", "speak TLS; whose certificates to trust")                \
+    X(TLS_CERTIFICATE, "tls-certificate", 0, TEXT, "FILE", "of this client, where one is wanted") \
+    X(TLS_KEY, "tls-key", 0, TEXT, "FILE", "its key, where it is in a file of its own")           \
+    X(TLS_NAME, "tls-name", 0, TEXT, "NAME", "in the daemon's certificate, in place of HOST")     \
     X(HELP, "help", 'h', FLAG, "", "say what the command does")                                   \
     X(VERSION, "version", 'V', FLAG, "", "print the version")                                     \
     X(MODEL, "model", 0, TEXT, "NAME", "a model of the configuration (default: its first)")       \

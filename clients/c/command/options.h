@@ -31,8 +31,9 @@ enum option_id {
 /* A set of options. */
 _Static_assert(OPT_COUNT <= 64, "a set is a uint64_t");
 #define OPTION(id) (UINT64_C(1) << OPT_##id)
-#define OPTIONS_OF_ALL                                                                     \
-    (OPTION(SOCKET) | OPTION(JSON) | OPTION(TIMEOUT) | OPTION(TOKEN_FILE) | OPTION(HELP) | \
+#define OPTIONS_OF_ALL                                                                       \
+    (OPTION(SOCKET) | OPTION(JSON) | OPTION(TIMEOUT) | OPTION(TOKEN_FILE) | OPTION(TLS_CA) | \
+     OPTION(TLS_CERTIFICATE) | OPTION(TLS_KEY) | OPTION(TLS_NAME) | OPTION(HELP) |           \
      OPTION(VERSION))
 
 struct option_spec {
