@@ -333,7 +333,7 @@ START_TEST(tokens)
     snprintf(file, sizeof file, "%s/token", dir);
     FILE *f = fopen(file, "wb");
     ck_assert_ptr_nonnull(f);
-    fputs("s e\"c \r\n\n", f);
+    fputs("\n s e\"c \r\n\n", f);
     fclose(f);
     snprintf(arguments, sizeof arguments, "--json --token-file %s stats", file);
     expect_with(fine, 2, arguments, 0, "{\"uptime_s\":1}\n");

@@ -213,6 +213,26 @@ START_TEST(quits)
 }
 END_TEST
 
+/* Goal: also while the rest of an answer, or the next one, is waited for, which may take for ever.
+ */
+START_TEST(quits_in_mid_answer)
+{
+    static const struct fake_step silent[] = {LOOK_AT(1, 2, 3, 1, 0), STATS_AT(4, 2, 0),
+                                              FAKE_TAKE("server.info"), FAKE_TAKE("never")};
+    static const struct fake_step half[] = {LOOK_AT(1, 2, 3, 1, 0),
+                                            FAKE_ANSWER("server.stats", "{\"id\":4,\"result\":"),
+                                            FAKE_TAKE("never")};
+    static struct terminal t;
+    size_t at = _i == 0 ? start_top(&t, silent, COUNT(silent), "")
+                        : start_top(&t, half, COUNT(half), "--timeout 0");
+    usleep(300000); /* so that it waits */
+    ck_assert_int_eq(write(t.fd, "q", 1), 1);
+    int status = expect_restored(&t, at);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%d", status);
+    fake_server_end(&server);
+}
+END_TEST
+
 /* Goal: signals that end a program end it, and not before the terminal is as it was. */
 START_TEST(dies_tidily)
 {
@@ -328,6 +348,7 @@ int main(void)
     tcase_add_test(tc, plain_frames);
     tcase_add_test(tc, pages_go_round);
     tcase_add_test(tc, quits);
+    tcase_add_loop_test(tc, quits_in_mid_answer, 0, 2);
     tcase_add_test(tc, dies_tidily);
     tcase_add_test(tc, sizes_change);
     tcase_add_test(tc, stops_and_goes_on);

@@ -446,6 +446,30 @@ START_TEST(ticks)
 }
 END_TEST
 
+/* Goal: what a daemon, or who gave a label, has written does not move the cursor, nor the text
+ * around it. */
+START_TEST(texts_are_cleaned)
+{
+    static const char *const cases[][2] = {
+        {"plain", "plain"},
+        {"a\033[2Jb\x7f\n", "a?[2Jb??"},
+        {"\xc2\x9b"
+         "1m \xc3\xa9",
+         "?1m \xc3\xa9"},
+        {"a\xe2\x80\xae"
+         "b\xe2\x81\xa6"
+         "c\xe2\x80\x8f",
+         "a?b?c?"},
+        {"\xe2\x80\x94 \xe2\x82\xac \xe2\x80", "\xe2\x80\x94 \xe2\x82\xac \xe2\x80"},
+    };
+    char line[64];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(line, sizeof line, "%s", cases[i][0]);
+        ck_assert_str_eq(out_clean(line), cases[i][1]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("watch");
@@ -464,6 +488,7 @@ int main(void)
     tcase_add_test(tc, frames_fit);
     tcase_add_test(tc, frames_of_little);
     tcase_add_test(tc, ticks);
+    tcase_add_test(tc, texts_are_cleaned);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
 }

@@ -230,9 +230,10 @@ enum exit_code app_usage(struct app *app, const char *fmt, ...)
 bool app_open(struct app *app, int connect_timeout_ms, struct truekv_error *why)
 {
     const struct option_value *timeout = app_option(app, OPT_TIMEOUT);
-    struct truekv_options options = {.timeout_ms = app->command->timeout_ms,
-                                     .connect_timeout_ms = connect_timeout_ms};
-    if (timeout->given) {
+    struct truekv_options options = {.timeout_ms = app->command->timeout_ms};
+    if (connect_timeout_ms != 0) {
+        options.timeout_ms = options.connect_timeout_ms = connect_timeout_ms;
+    } else if (timeout->given) {
         options.timeout_ms = timeout->ms;
         options.connect_timeout_ms = timeout->ms;
     }
@@ -247,8 +248,13 @@ bool app_open(struct app *app, int connect_timeout_ms, struct truekv_error *why)
 bool app_connect(struct app *app, enum exit_code *code)
 {
     struct truekv_error why;
-    if (!tls_check(app) || !token_read(app)) {
+    char text[sizeof why.message];
+    if (!tls_check(app)) {
         *code = EXIT_USAGE;
+        return false;
+    }
+    if (!token_read(app, text, sizeof text)) {
+        *code = app_usage(app, "%s", text);
         return false;
     }
     if (app_open(app, 0, &why)) return true;

@@ -64,8 +64,8 @@ void help_one(struct out *o, const struct command *c);
 /* Connects. Where it fails: says so, and the code to end with is in *code. */
 bool app_connect(struct app *app, enum exit_code *code);
 
-/* The same without a word, where app_connect() has been before: *why says what was wrong. Where it
- * is what the daemon said, app->kv is there and holds its parts. connect_timeout_ms 0: as usual. */
+/* The same without a word, after app_connect(): *why says what was wrong; app->kv is there where
+ * the daemon said so. connect_timeout_ms: also for the token; 0: as usual. */
 bool app_open(struct app *app, int connect_timeout_ms, struct truekv_error *why);
 
 /* Says what is wrong with the command line: truekv: append: ... */

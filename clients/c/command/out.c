@@ -64,18 +64,25 @@ void out_put(struct out *o, enum style style, const char *fmt, ...)
     put_styled(o, style, text);
 }
 
+/* Bytes at p of a character that moves the cursor, or the text around it (controls, marks of the
+ * direction of writing); 0: it is none. */
+static size_t unwelcome(const unsigned char *p)
+{
+    if (p[0] < 0x20 || p[0] == 0x7f) return 1;
+    if (p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) return 2; /* C1 */
+    if (p[0] != 0xe2 || (p[1] != 0x80 && p[1] != 0x81)) return 0;
+    bool marks = p[1] == 0x80 ? (p[2] >= 0x8e && p[2] <= 0x8f) || (p[2] >= 0xa8 && p[2] <= 0xae)
+                              : p[2] >= 0xa6 && p[2] <= 0xa9;
+    return marks ? 3 : 0; /* U+200E, 200F, 2028 to 202E, 2066 to 2069 */
+}
+
 char *out_clean(char *text)
 {
     char *to = text;
-    for (const char *p = text; *p != '\0'; p++) {
-        unsigned char c = (unsigned char)*p, next = (unsigned char)p[1];
-        if (c == 0xc2 && next >= 0x80 && next < 0xa0)
-            p++; /* C1 controls */
-        else if (c >= 0x20 && c != 0x7f) {
-            *to++ = *p;
-            continue;
-        }
-        *to++ = '?';
+    for (const char *p = text; *p != '\0'; to++) {
+        size_t n = unwelcome((const unsigned char *)p);
+        *to = n > 0 ? '?' : *p;
+        p += n > 0 ? n : 1;
     }
     *to = '\0';
     return text;

@@ -4,8 +4,9 @@
 
 #include "clients/c/command/command.h"
 
-/* Fills app->token from --token-file, or else $TRUEKV_TOKEN_FILE, without the white space at its
- * end; "" where neither names a file. false: it has been said what is wrong with the file. */
-bool token_read(struct app *app);
+/* Fills app->token from --token-file, or else $TRUEKV_TOKEN_FILE, without the white space around
+ * it; "" where neither names a file. false: why says what is wrong with the file, and the token is
+ * what it was. */
+bool token_read(struct app *app, char *why, size_t size);
 
 #endif

@@ -62,7 +62,7 @@ def _token(token: str | None, file: str | os.PathLike[str] | None) -> str | None
     if token is not None:
         raise ValueError("give token or token_file, not both")
     with open(file, encoding="utf-8") as stream:
-        token = stream.read().rstrip()
+        token = stream.read().strip()
     if not token:
         raise ValueError(f"{os.fspath(file)} holds no token")
     return token

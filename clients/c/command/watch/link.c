@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+#include "clients/c/command/token.h"
+
 enum { CONNECT_TIMEOUT_MS = 1000 };
 
 void link_init(struct link *l, struct app *app)
@@ -43,6 +45,8 @@ bool link_make(struct link *l)
 {
     struct truekv_error why;
     assert(!l->up && l->lost);
+    (void)token_read(l->app, why.message,
+                     sizeof why.message); /* renewed, perhaps; else as it was */
     l->up = app_open(l->app, CONNECT_TIMEOUT_MS, &why);
     if (!l->up) hang_up(l, &why);
     return l->up;

@@ -14,7 +14,8 @@
 enum {
     PAGE = 500, /* sequences asked for at a time: few enough that the daemon does not notice */
     TEXT_BYTES = 256,
-    NEWS_S = 60 /* how long a restart is told of */
+    NEWS_S = 60,       /* how long a restart is told of */
+    PATIENCE_MS = 1000 /* in the middle of an answer: keys and signals wait meanwhile */
 };
 static const uint64_t MS_NS = 1000000, S_NS = 1000000000;
 
@@ -114,6 +115,7 @@ static bool draw(struct top *t)
 static enum truekv_status ask(struct top *t, uint64_t now_ns)
 {
     static const struct truekv_request stats = {.method = "server.stats"};
+    truekv_set_timeout(t->app->kv, PATIENCE_MS);
     enum truekv_status st = truekv_submit(t->app->kv, &stats, &t->ticket);
     t->asked = st == TRUEKV_OK;
     t->asked_ns = now_ns;
