@@ -12,12 +12,23 @@
 
 _Static_assert(TKV_DIGEST_BYTES == SHA256_DIGEST_LENGTH, "a digest is a SHA-256");
 
-/* Whether nobody but root and ourselves can have written it, or can read it. */
-static bool is_safe(const struct stat *st, const char *path, char *message, size_t size)
+/* A FIFO, or a file without an end, would keep the loop waiting. */
+static bool is_file(const struct stat *st, const char *path, char *message, size_t size)
 {
     if (!S_ISREG(st->st_mode)) {
         snprintf(message, size, "%s: is no regular file", path);
-    } else if (st->st_uid != 0 && st->st_uid != geteuid()) {
+        return false;
+    }
+    if (st->st_size <= TKV_AUTH_FILE_MAX) return true;
+    snprintf(message, size, "%s: has %lld bytes; %d are the most", path, (long long)st->st_size,
+             TKV_AUTH_FILE_MAX);
+    return false;
+}
+
+/* Whether nobody but root and ourselves can have written it, or can read it. */
+static bool is_safe(const struct stat *st, const char *path, char *message, size_t size)
+{
+    if (st->st_uid != 0 && st->st_uid != geteuid()) {
         snprintf(message, size, "%s: belongs to user %u; it must be root's, or that of user %u",
                  path, (unsigned)st->st_uid, (unsigned)geteuid());
     } else if ((st->st_mode & (S_IWGRP | S_IRWXO)) != 0) {
@@ -31,7 +42,7 @@ static bool is_safe(const struct stat *st, const char *path, char *message, size
     return false;
 }
 
-int tkv_secret_open(const char *path, char *message, size_t size)
+static int open_file(const char *path, enum tkv_secrecy secrecy, char *message, size_t size)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -40,24 +51,58 @@ int tkv_secret_open(const char *path, char *message, size_t size)
         if (fd >= 0) close(fd);
         return -1;
     }
-    if (is_safe(&st, path, message, size)) return fd;
+    if (is_file(&st, path, message, size) &&
+        (secrecy == TKV_FILE_OPEN || is_safe(&st, path, message, size)))
+        return fd;
     close(fd);
     return -1;
 }
 
-/* As many bytes as there are, size at most; -1: errno says why. */
-static ssize_t read_all(int fd, char *to, size_t size)
+/* false: message says why. */
+static bool read_all(int fd, const char *path, struct tkv_buffer *out, char *message, size_t size)
 {
-    size_t got = 0;
-    while (got < size) {
-        ssize_t n = read(fd, to + got, size - got);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return -1;
-        if (n == 0) break;
-        got += (size_t)n;
+    ssize_t n = 1;
+    while (n > 0) {
+        char *to = tkv_buffer_reserve(out, BUFSIZ);
+        if (to == NULL) {
+            snprintf(message, size, "%s: no memory for it", path);
+            return false;
+        }
+        n = read(fd, to, BUFSIZ);
+        if (n > 0) out->len += (size_t)n;
+        if (out->len > TKV_AUTH_FILE_MAX) break; /* it grows */
     }
-    return (ssize_t)got;
+    if (n == 0) return true;
+    snprintf(message, size, "%s: cannot be read: %s", path, n < 0 ? strerror(errno) : "it grows");
+    return false;
 }
+
+enum tkv_status tkv_secret_read(const char *path, enum tkv_secrecy secrecy, struct tkv_buffer *out,
+                                char *message, size_t size)
+{
+    tkv_buffer_init(out, TKV_AUTH_FILE_MAX + (size_t)2 * BUFSIZ);
+    int fd = open_file(path, secrecy, message, size);
+    if (fd < 0) return TKV_EINVAL;
+    bool fine = read_all(fd, path, out, message, size);
+    close(fd);
+    if (fine) return TKV_OK;
+    enum tkv_status st = tkv_buffer_status(out) == TKV_OK ? TKV_EINVAL : TKV_ENOMEM;
+    tkv_secret_forget(out);
+    return st;
+}
+
+void tkv_secret_forget(struct tkv_buffer *bytes)
+{
+    if (bytes->data != NULL) OPENSSL_cleanse(bytes->data, bytes->len);
+    tkv_buffer_close(bytes);
+}
+
+void tkv_secret_digest(const void *bytes, size_t n, struct tkv_digest *out)
+{
+    SHA256(bytes, n, out->bytes);
+}
+
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 static enum tkv_status digest_of(const char *path, const char *text, size_t n,
                                  struct tkv_digest *out, char *message, size_t size)
@@ -76,27 +121,20 @@ static enum tkv_status digest_of(const char *path, const char *text, size_t n,
         return TKV_OK;
     }
     snprintf(message, size,
-             "%s: must hold %d to %d printable characters without space in them, and has %s%zu%s; "
+             "%s: must hold %d to %d printable characters without space in them, and has %zu%s; "
              "openssl rand -hex 32 makes a good token",
-             path, TKV_TOKEN_MIN, TKV_TOKEN_MAX, n > TKV_TOKEN_MAX ? "at least " : "", n,
-             printable ? "" : ", some of them others");
+             path, TKV_TOKEN_MIN, TKV_TOKEN_MAX, n, printable ? "" : ", some of them others");
     return TKV_EINVAL;
 }
 
 enum tkv_status tkv_secret_token(const char *path, struct tkv_digest *out, char *message,
                                  size_t size)
 {
-    char text[TKV_TOKEN_MAX * 2];
-    int fd = tkv_secret_open(path, message, size);
-    if (fd < 0) return TKV_EINVAL;
-    ssize_t n = read_all(fd, text, sizeof text);
-    enum tkv_status st = TKV_EINVAL;
-    if (n < 0)
-        snprintf(message, size, "%s: cannot be read: %s", path, strerror(errno));
-    else
-        st = digest_of(path, text, (size_t)n, out, message, size);
-    close(fd);
-    OPENSSL_cleanse(text, sizeof text);
+    struct tkv_buffer text;
+    enum tkv_status st = tkv_secret_read(path, TKV_FILE_SECRET, &text, message, size);
+    if (st != TKV_OK) return st;
+    st = digest_of(path, (const char *)text.data, text.len, out, message, size);
+    tkv_secret_forget(&text);
     return st;
 }
 

@@ -49,7 +49,7 @@ enum tkv_status tkv_access_read(const struct tkv_server *server, const struct tk
         st = read_token(fresh, config->auth_token_file, message, size);
     if (st != TKV_OK) return st;
     if (same_tls_paths(running, config)) return tkv_tls_open(&fresh->tls, config, message, size);
-    if (fresh->tls != NULL) SSL_CTX_up_ref(fresh->tls);
+    if (fresh->tls.ctx != NULL) SSL_CTX_up_ref(fresh->tls.ctx);
     return TKV_OK;
 }
 
@@ -64,8 +64,8 @@ enum tkv_status tkv_access_open(struct tkv_server *server)
 
 void tkv_access_close(struct tkv_server *server)
 {
-    SSL_CTX_free(server->access.secrets.tls);
-    server->access.secrets.tls = NULL;
+    SSL_CTX_free(server->access.secrets.tls.ctx);
+    server->access.secrets.tls.ctx = NULL;
 }
 
 /* Connections with TLS keep the old one as long as they last. */
@@ -75,8 +75,8 @@ void tkv_access_renew(struct tkv_server *server, struct tkv_secrets *fresh,
     struct tkv_secrets *now = &server->access.secrets;
     if (memcmp(&now->token, &fresh->token, sizeof now->token) != 0)
         tkv_reload_tell(report, "auth.token_file");
-    if (!tkv_tls_same(now->tls, fresh->tls)) tkv_reload_tell(report, "auth.tls_certificate");
-    SSL_CTX_free(now->tls);
+    tkv_tls_tell(&now->tls, &fresh->tls, report);
+    SSL_CTX_free(now->tls.ctx);
     *now = *fresh;
     *fresh = (struct tkv_secrets){0};
 }
@@ -96,7 +96,7 @@ enum tkv_status tkv_access_await(struct tkv_connection *conn, struct tkv_error *
     struct tkv_peer *peer = &conn->peer;
     struct tkv_access *access = &conn->server->access;
     peer->authenticated =
-        conn->server->config->auth_tcp_without_token && access->secrets.tls == NULL;
+        conn->server->config->auth_tcp_without_token && access->secrets.tls.ctx == NULL;
     if (peer->authenticated) return TKV_OK;
     peer->place = free_place(access);
     if (peer->place == NULL) {
@@ -109,7 +109,7 @@ enum tkv_status tkv_access_await(struct tkv_connection *conn, struct tkv_error *
     *peer->place = conn;
     peer->since_ms = uv_now(&conn->server->loop);
     tkv_frame_limit(&conn->frame, TKV_UNAUTHENTICATED_LINE);
-    if (access->secrets.tls == NULL || tkv_tls_stream_open(conn) == TKV_OK) return TKV_OK;
+    if (access->secrets.tls.ctx == NULL || tkv_tls_stream_open(conn) == TKV_OK) return TKV_OK;
     return tkv_error_set(error, TKV_EOVERLOADED, "no memory for one more connection");
 }
 

@@ -22,7 +22,7 @@ enum {
 struct tkv_secrets {
     bool has_token;
     struct tkv_digest token;
-    SSL_CTX *tls; /* NULL: TCP is plain */
+    struct tkv_tls tls;
 };
 
 /* Embedded in the server. */

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -64,8 +65,8 @@ static bool fit_open_files(struct tkv_config *config)
     tkv_config_init(&defaults);
     const uint64_t spare = TKV_DESCRIPTORS_SPARE, open_files = raise_open_files();
     if (open_files < 2 * spare) {
-        tkv_log(TKV_LOG_ERROR, "start_failed",
-                "open_files=%" PRIu64 " what=\"at least %" PRIu64
+        tkv_log(TKV_LOG_ERROR, "too_few_open_files",
+                "limit=%" PRIu64 " what=\"at least %" PRIu64
                 " open files are needed (ulimit -Hn, LimitNOFILE=)\"",
                 open_files, 2 * spare);
         return false;
@@ -142,11 +143,21 @@ static enum tkv_status load(const struct tkv_options *options, struct tkv_config
     return st == TKV_OK ? tkv_options_apply(options, config, message, size) : st;
 }
 
+/* At start a configuration may come through a pipe; the loop must not wait for one. */
+static bool is_file(const char *path, char *message, size_t size)
+{
+    struct stat st;
+    if (path == NULL || stat(path, &st) != 0 || S_ISREG(st.st_mode)) return true;
+    snprintf(message, size, "%s: is no regular file", path);
+    return false;
+}
+
 static enum tkv_status reload(void *arg, struct tkv_reload *report, char *message, size_t size)
 {
     struct origin *origin = arg;
     struct tkv_config fresh;
     struct tkv_secrets secrets;
+    if (!is_file(origin->options->config, message, size)) return TKV_EINVAL;
     enum tkv_status st = load(origin->options, &fresh, message, size);
     if (st == TKV_OK && !fit_open_files(&fresh)) {
         snprintf(message, size, "there are too few open files; the log says more");

@@ -58,7 +58,7 @@ enum tkv_status tkv_tls_stream_open(struct tkv_connection *conn)
 {
     struct tkv_tls_stream *s = calloc(1, sizeof *s);
     if (s == NULL) return TKV_ENOMEM;
-    s->ssl = SSL_new(conn->server->access.secrets.tls);
+    s->ssl = SSL_new(conn->server->access.secrets.tls.ctx);
     if (s->ssl == NULL || !connect_bios(s)) {
         SSL_free(s->ssl);
         free(s);

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/e2e/wire.h"
@@ -95,6 +96,8 @@ START_TEST(bad_files_change_nothing)
         inject_is("permission_denied");
     }
     unlink(d.config);
+    wire_refused(&w, "admin.reload", NULL, "invalid_params");
+    ck_assert_int_eq(mkfifo(d.config, 0600), 0); /* nobody will write to it */
     wire_refused(&w, "admin.reload", NULL, "invalid_params");
     kill(d.pid, SIGHUP);
     wire_ok(&w, "server.ping", NULL);

@@ -444,7 +444,7 @@ START_TEST(unsafe_token_files)
     memset(longest, 'a', sizeof longest);
     longest[513] = '\0';
     write_token(longest, 0600);
-    refuses_file("at least 513");
+    refuses_file("and has 513");
     unlink(token_path);
     refuses_file("cannot be read: No such file");
     ck_assert_int_eq(mkdir(token_path, 0700), 0);

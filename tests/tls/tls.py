@@ -132,9 +132,51 @@ class WhoGetsIn(Case):
             self.connect()
         write(*SIGNED["server"])
         changed = local.call("admin.reload")
-        self.assertEqual(changed, {"changed": ["auth.tls_certificate"], "needs_restart": []})
+        files = ["auth.tls_certificate", "auth.tls_key"]
+        self.assertEqual(changed, {"changed": files, "needs_restart": []})
         self.assertEqual(self.connect().authenticate().call("server.ping"), {})
         self.assertEqual(old.call("server.ping"), {})
+
+    def test_files_that_are_none(self) -> None:
+        """A pipe that nobody writes to, a folder, a file without an end: a reload says so, and service goes on."""
+        folder = Path(tempfile.mkdtemp(dir=FOLDER))
+        paths = {name: folder / name for name in ("certificate", "key", "client_ca")}
+        good = {"certificate": SIGNED["server"][0], "key": SIGNED["server"][1], "client_ca": SIGNED["ours"][0]}
+        for name, path in paths.items():
+            shutil.copy(good[name], path)
+        self.start(" ".join(f'tls_{name} = "{path}";' for name, path in paths.items()))
+        local = self.daemon.local()
+        self.addCleanup(local.close)
+        for name, path in paths.items():
+            for make in (os.mkfifo, os.mkdir, lambda to: os.symlink("/dev/zero", to)):
+                path.unlink()
+                make(path)
+                local.send("admin.reload")
+                message = local.receive()[0]["error"]["message"]
+                self.assertRegex(message, f"auth.tls_{name}: .* is no regular file")
+                path.rmdir() if path.is_dir() else path.unlink()
+                shutil.copy(good[name], path)
+            with open(path, "ab") as stream:
+                stream.truncate(1 << 30)
+            self.assertEqual(local.refused("admin.reload"), "invalid_params")
+            shutil.copy(good[name], path)
+        self.assertEqual(local.call("admin.reload")["changed"], [])
+        shutil.copy(SIGNED["theirs"][0], paths["client_ca"])
+        self.assertEqual(local.call("admin.reload")["changed"], ["auth.tls_client_ca"])
+        with self.assertRaises((ssl.SSLError, ConnectionResetError, Closed)):
+            self.connect(context(SIGNED["ours"][0], SIGNED["client"])).authenticate()
+        own = SIGNED["stranger"]
+        self.assertEqual(self.connect(context(SIGNED["ours"][0], own)).authenticate().call("server.ping"), {})
+
+    def test_chains(self) -> None:
+        """What stands behind the certificate is sent, too; what is no certificate there is a mistake."""
+        both = FOLDER / "chain.pem"
+        both.write_bytes(SIGNED["server"][0].read_bytes() + SIGNED["ours"][0].read_bytes())
+        self.start(f'tls_certificate = "{both}"; tls_key = "{SIGNED["server"][1]}";')
+        self.assertEqual(self.connect().authenticate().call("server.ping"), {})
+        words = ["openssl", "s_client", "-showcerts", "-connect", f"127.0.0.1:{self.daemon.port}"]
+        said = subprocess.run(words, capture_output=True, text=True, input="", timeout=60).stdout
+        self.assertEqual(said.count("BEGIN CERTIFICATE"), 2, said)
 
     def test_unix_sockets_are_plain(self) -> None:
         self.start(mutual())
