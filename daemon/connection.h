@@ -1,5 +1,5 @@
 /* connection.h - one client: bytes in, requests to dispatch, answers out. Loop thread only.
- * Life and reading; connection_out.h has the writing. */
+ * Life and reading; connection_accept.c has the beginning, connection_out.h the writing. */
 #ifndef TKV_DAEMON_CONNECTION_H
 #define TKV_DAEMON_CONNECTION_H
 

@@ -277,6 +277,7 @@ void tkv_dispatch_fail(struct tkv_connection *conn)
         if (++ex->failed == ex->open && ex->msg->is_batch) send_batch(ex);
     }
     tkv_dispatch_abandon(conn);
+    conn->gathered = 0; /* it has been sent */
     tkv_connection_touch(conn);
 }
 

@@ -108,9 +108,9 @@ static bool is_over(struct tkv_server *server)
     if (server->phase == TKV_PHASE_FAILING) return quiet;
     uint64_t bytes_in = tkv_stat_get(&server->stats->network_bytes_in);
     bool silent = bytes_in == server->seen_bytes_in && !is_behind(server);
-    if (tkv_now_ms() >= server->deaf_from_ms) silent = true;
+    if (tkv_now_ms() >= server->deaf_from_ms) server->deaf = true;
     server->seen_bytes_in = bytes_in;
-    return quiet && silent && tkv_core_idle(server->core);
+    return quiet && (silent || server->deaf) && tkv_core_idle(server->core);
 }
 
 static void look_after_end(struct tkv_server *server)

@@ -78,7 +78,8 @@ struct tkv_server {
     uint64_t seen_bytes_in; /* DRAINING: at the last tick */
     uint64_t turn_bytes_in; /* at the last turn */
     uint64_t stretch;       /* counts: one begins with the look at sockets, one with each turn */
-    uint64_t deaf_from_ms;  /* DRAINING: from then on what comes in does not count */
+    uint64_t deaf_from_ms;  /* DRAINING: from then on ... */
+    bool deaf;              /* ... nobody is listened to any more */
     bool failed;            /* the device is lost */
     char trash[64 * 1024];  /* input that nobody wants; also where TLS puts bytes for a moment */
 };

@@ -119,10 +119,9 @@ bool tkv_waiting_begin(struct tkv_core *core, struct tkv_op *op, enum tkv_waitin
 void tkv_waiting_look(struct tkv_core *core, struct tkv_sequence *seq)
 {
     struct tkv_waiter *waiter = seq->first_waiter;
-    if (waiter == NULL) return;
+    if (waiter == NULL || !waiter->blocked || stands_in_the_way(waiter->op, seq)) return;
     struct tkv_op *op = waiter->op;
     for (; waiter != NULL && waiter->op == op; waiter = waiter->next) { /* it may be named twice */
-        if (!waiter->blocked || stands_in_the_way(op, seq)) continue;
         waiter->blocked = false;
         if (--op->n_blocked == 0) tkv_op_push(&core->ready, op);
     }

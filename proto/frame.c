@@ -158,10 +158,15 @@ void tkv_frame_expect(struct tkv_frame *f, void *to, uint64_t n)
 
 void tkv_frame_rest(struct tkv_frame *f)
 {
-    if (f->taken == f->in.len && f->room == ROOM_MIN) {
-        f->in.len = f->taken = f->scanned = 0;
-        tkv_buffer_close(&f->in);
-    }
+    if (f->taken < f->in.len || f->room > ROOM_MIN) return;
+    f->in.len = f->taken = f->scanned = 0;
+    tkv_buffer_close(&f->in);
+}
+
+void tkv_frame_trim(struct tkv_frame *f)
+{
+    f->room = ROOM_MIN;
+    tkv_frame_rest(f);
 }
 
 void tkv_frame_discard(struct tkv_frame *f)

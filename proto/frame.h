@@ -77,7 +77,9 @@ static inline bool tkv_frame_is_whole(const struct tkv_frame *f)
 /* The rest of the payload under way is thrown away: its memory is the caller's again. */
 void tkv_frame_discard(struct tkv_frame *f);
 
-/* Nobody talks for now: memory that holds nothing is given back. */
+/* Nobody talks for now: memory that holds nothing is given back, unless reads have been coming full
+ * of messages. tkv_frame_trim(): nobody has talked for long; even then. */
 void tkv_frame_rest(struct tkv_frame *f);
+void tkv_frame_trim(struct tkv_frame *f);
 
 #endif

@@ -80,6 +80,31 @@ START_TEST(steady_writers_stay)
 }
 END_TEST
 
+/* Goal: so does who sends message after message, whole in time, in pieces that never end where one
+ * does. */
+START_TEST(streams_without_a_seam_stay)
+{
+    static const char ping[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"server.ping\"}\n";
+    enum { BYTES = sizeof ping - 1, HALF = BYTES / 2, PINGS = 12 };
+    struct wire stream;
+    char piece[BYTES];
+    start(MODELS "limits: { frame_ms = 800; };");
+    wire_open(&stream, &d);
+    wire_send(&stream, ping, HALF);
+    memcpy(piece, ping + HALF, BYTES - HALF);
+    memcpy(piece + BYTES - HALF, ping, HALF);
+    for (int i = 0; i < PINGS; i++) {
+        usleep(150000);
+        wire_send(&stream, piece, BYTES);
+        ck_assert_ptr_nonnull(wire_line(&stream));
+    }
+    ck_assert_ptr_null(wire_line(&stream)); /* the last half never becomes whole */
+    wire_await_stat(&w, "closed.slow_writer", 1);
+    wire_close(&stream);
+    stop();
+}
+END_TEST
+
 /* Goal: with a limit, who asks nothing is closed and who asks is not; by default nobody is. */
 START_TEST(idle_clients_are_closed)
 {
@@ -158,6 +183,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, slow_writers_are_closed);
     tcase_add_test(tc, steady_writers_stay);
+    tcase_add_test(tc, streams_without_a_seam_stay);
     tcase_add_loop_test(tc, idle_clients_are_closed, 0, 2);
     tcase_add_test(tc, stats_tell);
     suite_add_tcase(s, tc);

@@ -1,6 +1,7 @@
 /* The daemon's start and end: command lines, configurations, signals, systemd. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,6 +218,45 @@ START_TEST(drain_refuses_new_work)
 }
 END_TEST
 
+static void *ask_on(void *arg)
+{
+    static const char ping[] = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"server.ping\"}\n";
+    enum { BYTES = sizeof ping - 1, PINGS = 1000 };
+    static char pings[PINGS * BYTES];
+    for (size_t i = 0; i < PINGS; i++)
+        memcpy(pings + i * BYTES, ping, BYTES);
+    while (send(*(int *)arg, pings, sizeof pings, MSG_NOSIGNAL) > 0)
+        continue;
+    return NULL;
+}
+
+static void *listen_on(void *arg)
+{
+    static char answers[1 << 16];
+    while (recv(*(int *)arg, answers, sizeof answers, 0) > 0)
+        continue;
+    return NULL;
+}
+
+/* Goal: who asks on and on, and reads the answers, does not hold up the end until patience ends,
+ * which here is longer than a test may take. */
+START_TEST(talkers_do_not_hold_up_the_end)
+{
+    pthread_t talker, listener;
+    start();
+    int fd = wire_connect(d.socket);
+    ck_assert_int_eq(pthread_create(&talker, NULL, ask_on, &fd), 0);
+    ck_assert_int_eq(pthread_create(&listener, NULL, listen_on, &fd), 0);
+    while (wire_stat(&w, "requests.received") < 10000)
+        usleep(1000);
+    daemon_stop(&d);
+    ck_assert_ptr_null(strstr(daemon_log(&d), "patience_ended"));
+    pthread_join(talker, NULL);
+    pthread_join(listener, NULL);
+    close(fd);
+}
+END_TEST
+
 /* Goal: patience has an end (exit 0), and a second signal ends it at once (exit 1). */
 START_TEST(patience_ends)
 {
@@ -363,6 +403,7 @@ int main(void)
     tcase_add_test(tests, socket_files);
     tcase_add_loop_test(tests, drain_answers_all, 0, 2);
     tcase_add_test(tests, drain_refuses_new_work);
+    tcase_add_test(tests, talkers_do_not_hold_up_the_end);
     tcase_add_loop_test(tests, patience_ends, 0, 2);
     tcase_add_test(tests, socket_activation);
     tcase_add_test(tests, notifications);

@@ -246,6 +246,31 @@ START_TEST(memory_is_given_back)
 }
 END_TEST
 
+/* Goal: a client whose reads come full of messages keeps its buffer between them, until it has been
+ * silent for long. */
+START_TEST(memory_is_given_back_in_silence)
+{
+    struct tkv_frame f;
+    void *to;
+    const char *line;
+    size_t room, len;
+    tkv_frame_init(&f, 1 << 20);
+    for (int i = 0; i < 8; i++) {
+        ck_assert_int_eq(tkv_frame_space(&f, &to, &room), TKV_OK);
+        for (size_t n = 0; n < room; n++)
+            ((char *)to)[n] = n % 16 == 15 || n == room - 1 ? '\n' : 'y';
+        tkv_frame_filled(&f, room);
+        while (tkv_frame_next(&f, &line, &len) == TKV_FRAME_LINE)
+            continue;
+    }
+    tkv_frame_rest(&f);
+    ck_assert_uint_gt(f.in.cap, IDLE_CAP);
+    tkv_frame_trim(&f);
+    ck_assert_ptr_null(f.in.data);
+    tkv_frame_close(&f);
+}
+END_TEST
+
 /* Goal: bytes that no line holds pass through: NUL and bytes above 127 are the gate's business. */
 START_TEST(any_byte)
 {
@@ -274,6 +299,7 @@ int main(void)
     tcase_add_test(tc, discard_of_a_huge_payload);
     tcase_add_test(tc, lines_at_the_limit);
     tcase_add_test(tc, memory_is_given_back);
+    tcase_add_test(tc, memory_is_given_back_in_silence);
     tcase_add_test(tc, any_byte);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);
