@@ -76,6 +76,20 @@ static void create(uint64_t first, size_t n, uint64_t *seqs)
     }
 }
 
+/* Flips bit 0 of a byte of device memory. */
+static void flip_byte(void *at)
+{
+    struct tkv_device *dev;
+    unsigned char byte;
+    ck_assert_int_eq(tkv_device_open(&dev, fx.config.backend, 0, NULL), TKV_OK);
+    ck_assert_int_eq(tkv_device_copy(dev, &byte, at, 1), TKV_OK);
+    ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
+    byte ^= 1;
+    ck_assert_int_eq(tkv_device_copy(dev, at, &byte, 1), TKV_OK);
+    ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
+    tkv_device_close(dev);
+}
+
 /* Flips bit 0 of element (layer, kv, head, pos, dim) of a live cache. */
 static void flip(uint64_t id, uint32_t layer, uint32_t kv, uint32_t head, uint32_t pos,
                  uint32_t dim)
@@ -83,16 +97,7 @@ static void flip(uint64_t id, uint32_t layer, uint32_t kv, uint32_t head, uint32
     struct tkv_sequence *seq = tkv_core_live(fx.core, id);
     const struct tkv_geometry *g = &seq->model->geom;
     size_t at = tkv_plane_offset(g, CAPACITY, layer, kv) + tkv_row_offset(g, CAPACITY, head, pos);
-    char *element = (char *)seq->cache->mem.ptr + (at + dim) * 2;
-    struct tkv_device *dev;
-    unsigned char byte;
-    ck_assert_int_eq(tkv_device_open(&dev, fx.config.backend, 0, NULL), TKV_OK);
-    ck_assert_int_eq(tkv_device_copy(dev, &byte, element, 1), TKV_OK);
-    ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
-    byte ^= 1;
-    ck_assert_int_eq(tkv_device_copy(dev, element, &byte, 1), TKV_OK);
-    ck_assert_int_eq(tkv_device_sync(dev), TKV_OK);
-    tkv_device_close(dev);
+    flip_byte((char *)seq->cache->mem.ptr + (at + dim) * 2);
 }
 
 /* Goal: whatever was appended, rolled back, freed and used again, right caches scrub ok, and just
@@ -248,6 +253,37 @@ START_TEST(the_background_keeps_its_rate)
 }
 END_TEST
 
+/* Goal: a checksum that is not of its source, beside right rows, is a finding of debug.verify, too:
+ * of the sequence and the batch, once, and gone when it is right again. */
+START_TEST(wrong_checksums_are_verified)
+{
+    uint64_t seqs[2];
+    fx_close(&fx);
+    fx.config.journal_bytes = 1 << 20;
+    fx_open(&fx);
+    create(30, 2, seqs);
+    append(2, seqs, 3, 0, LAYERS);
+    append(2, seqs, 4, 0, LAYERS);
+    const struct tkv_sequence *seq = tkv_core_live(fx.core, seqs[1]);
+    uint64_t *sum = tkv_cache_sums(seq->cache) + tkv_sum_offset(&seq->model->geom, 5, 1, TKV_V);
+    flip_byte(sum);
+    struct fx_op *v = fx_verify();
+    ck_assert_int_eq(fx_run(&fx, v), TKV_OK);
+    ck_assert(!v->report.ok);
+    ck_assert_uint_eq(v->report.n_divergences, 1);
+    const struct tkv_divergence *found = &v->report.divergences[0];
+    ck_assert(found->seq == seqs[1] && found->batch == 2 && found->live);
+    ck_assert_uint_eq(found->mismatched_bytes, 1);
+    ck_assert_ptr_nonnull(strstr(found->detail.text, "the rows are right, the checksums"));
+    fx_drop(v);
+    flip_byte(sum);
+    v = fx_verify();
+    ck_assert_int_eq(fx_run(&fx, v), TKV_OK);
+    ck_assert(v->report.ok);
+    fx_drop(v);
+}
+END_TEST
+
 START_TEST(what_cannot_be_scrubbed_is_refused)
 {
     uint64_t seq = 1, unknown[2] = {1, 2};
@@ -332,6 +368,7 @@ int main(void)
     tcase_add_test(tc, long_lists_are_cut);
     tcase_add_loop_test(tc, the_background_finds_damage, 0, 2);
     tcase_add_test(tc, the_background_keeps_its_rate);
+    tcase_add_test(tc, wrong_checksums_are_verified);
     tcase_add_test(tc, what_cannot_be_scrubbed_is_refused);
     tcase_add_test(tc, scrubs_wait_for_each_other);
     tcase_add_test(tc, a_scrub_stands_alone);
