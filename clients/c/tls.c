@@ -193,9 +193,13 @@ static enum truekv_status read_files(struct tkc_tls *t, const struct truekv_opti
     if (certificate == NULL) return TRUEKV_OK;
     if (SSL_CTX_use_certificate_chain_file(t->ctx, certificate) != 1)
         return refuse(t, "client's certificate", certificate, why);
-    if (SSL_CTX_use_PrivateKey_file(t->ctx, key, SSL_FILETYPE_PEM) != 1)
-        return refuse(t, "client's key", key, why);
-    return TRUEKV_OK;
+    if (SSL_CTX_use_PrivateKey_file(t->ctx, key, SSL_FILETYPE_PEM) == 1) return TRUEKV_OK;
+    if (o->tls_key_file != NULL) return refuse(t, "client's key", key, why);
+    ERR_clear_error();
+    return tkc_error_set(why, TRUEKV_EARGUMENT, 0,
+                         "cannot take the client's key from \"%s\": there is none; name its file "
+                         "(tls_key_file)",
+                         key);
 }
 
 /* Only certificates for that name, or address, will do; names of servers are in their list of

@@ -72,6 +72,20 @@ START_TEST(views_go_on)
 }
 END_TEST
 
+/* Goal: a measurement is not lost where the one who made it may not have it verified, and it is
+ * said that nothing was; unless that was asked for. */
+START_TEST(measured_without_a_check)
+{
+    daemon_configure(&d, MODELS "auth: { debug_uids = (); };\n");
+    expect("reload", 0, "Changed: auth.debug_uids");
+    expect("bench --seconds 0.1 --warmup 0.1", 0, "NOT CHECKED: you may not call debug.verify");
+    ck_assert_ptr_nonnull(strstr(output, "requests/s"));
+    expect("--json bench --seconds 0.1 --warmup 0.1", 0, "\"requests_per_second\":");
+    ck_assert_ptr_null(strstr(output, "\"verify\":{"));
+    expect("bench --seconds 0.1 --warmup 0.1 --verify", 1, "permission_denied");
+}
+END_TEST
+
 /* Goal: a daemon that is drained ends with 0; a view says that it is gone, and goes on waiting. */
 START_TEST(drained)
 {
@@ -89,6 +103,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, settings_change);
     tcase_add_test(tc, views_go_on);
+    tcase_add_test(tc, measured_without_a_check);
     tcase_add_test(tc, drained);
     suite_add_tcase(s, tc);
     return tkv_check_main(s);

@@ -73,13 +73,17 @@ static const char *option_of_param(const char *command, const char *param)
 }
 
 /* Who may do what is the configuration's: what it wants depends on what was asked. */
-static void hint_at_permission(struct app *app)
+static void hint_at_permission(struct app *app, const struct truekv_error *e)
 {
+    bool tcp = begins(app->address, "tcp:"), of_method = strstr(e->message, "may not call") != NULL;
     if (strcmp(app->command->name, "inject") == 0)
         put_hint(app, "The daemon's configuration decides that: debug.allow_fault_injection, and "
                       "who may use debug.* (auth).");
-    else if (begins(app->address, "tcp:") && app->token[0] == '\0')
+    else if (tcp && !of_method && app->token[0] == '\0')
         put_hint(app, "Over TCP it may want a token: --token-file FILE, or $TRUEKV_TOKEN_FILE.");
+    else if (tcp && of_method)
+        put_hint(app, "Over TCP debug.* and admin.* are for those whom the daemon's configuration "
+                      "lets (auth.tcp_debug, auth.tcp_admin); a Unix socket is another way.");
     else
         put_hint(app, "Who may do that is in the daemon's configuration (auth).");
 }
@@ -94,7 +98,7 @@ static bool hint_at_tls(struct app *app, const struct truekv_error *e)
 static void hint_at(struct app *app, const struct truekv_error *e)
 {
     if (hint_at_tls(app, e)) return;
-    if (e->status == TRUEKV_EPERM) hint_at_permission(app);
+    if (e->status == TRUEKV_EPERM) hint_at_permission(app, e);
     if (e->status == TRUEKV_EOVERLOADED && e->retry_after_ms >= 0) {
         out_para(&app->err, 2, 2, DIM, "", "Try again in %" PRId64 " ms.", e->retry_after_ms);
         return;
@@ -104,7 +108,7 @@ static void hint_at(struct app *app, const struct truekv_error *e)
         if (option != NULL)
             out_para(&app->err, 2, 2, DIM, "", "%s is --%s of this command.", e->param, option);
     }
-    if (e->status == TRUEKV_EINVAL)
+    if (e->status == TRUEKV_EINVAL && strcmp(e->param, "config") != 0)
         out_para(&app->err, 2, 2, DIM, "", "\"truekv help %s\" says what it takes.",
                  app->command->name);
     if (e->status == TRUEKV_ENOTSUP && strcmp(app->command->name, "scrub") == 0)

@@ -7,7 +7,8 @@
 #define OPTIONS(X)                                                                                \
     X(SOCKET, "socket", 's', TEXT, "SOCKET", "unix:PATH, PATH or tcp:HOST:PORT")                  \
     X(JSON, "json", 0, FLAG, "", "print the daemon's answer as one line of JSON")                 \
-    X(TIMEOUT, "timeout", 0, SECONDS, "S", "give up when nothing moved for S seconds; 0: never")  \
+    X(TIMEOUT, "timeout", 0, SECONDS, "S",                                                        \
+      "give up when nothing moved for S seconds (30; 600 for long work); 0: never")               \
     X(TOKEN_FILE, "token-file", 0, TEXT, "FILE", "the token for tcp: (or $TRUEKV_TOKEN_FILE)")    \
     X(TLS_CA, "tls-ca", 0, TEXT, "FILE", "speak TLS; whose certificates to trust")                \
     X(TLS_CERTIFICATE, "tls-certificate", 0, TEXT, "FILE", "of this client, where one is wanted") \
