@@ -28,8 +28,9 @@ install(FILES deploy/truekv.sysusers DESTINATION lib/sysusers.d RENAME truekv.co
 install(FILES ${CMAKE_BINARY_DIR}/man/truekvd.8.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 install(FILES ${CMAKE_BINARY_DIR}/man/truekvd.conf.5.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man5)
 install(FILES ${CMAKE_BINARY_DIR}/man/truekv.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-install(FILES README.md docs/design.md docs/operations.md docs/protocol.md docs/verification.md
-        DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} # where README.md and CHANGELOG.md look for them
+        FILES_MATCHING PATTERN "*.md" PATTERN "*.svg" PATTERN "*.png" PATTERN man EXCLUDE)
 install(FILES deploy/grafana/truekv.json DESTINATION ${CMAKE_INSTALL_DOCDIR}/grafana)
 install(FILES deploy/debian/copyright CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES ${CMAKE_BINARY_DIR}/changelog.gz DESTINATION ${CMAKE_INSTALL_DOCDIR})

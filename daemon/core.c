@@ -154,7 +154,7 @@ static void run(struct tkv_core *core, struct tkv_op *op)
     case TKV_METHOD_DEBUG_SCRUB: tkv_run_scrub(core, op); return;
     case TKV_METHOD_DEBUG_SELFTEST: tkv_run_selftest(core, op); return;
     case TKV_METHOD_DEBUG_INJECT: tkv_run_inject(core, op); return;
-    default: assert(!"a method that the core does not serve");
+    default: assert(false); /* a method that the core does not serve */
     }
 }
 

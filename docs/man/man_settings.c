@@ -46,8 +46,8 @@ static void put_fallback(const struct tkv_setting *s)
 {
     char value[VALUE_BYTES];
     tkv_setting_format(s, s->fallback, value, sizeof value);
-    bool quoted = s->kind == TKV_SETTING_WORD || s->kind == TKV_SETTING_TEXT;
-    fputs(value[0] != '\0' || quoted ? "; default " : "; none by default", stdout);
+    bool quoted = s->kind == TKV_SETTING_WORD; /* of a TEXT it is there */
+    fputs(value[0] != '\0' ? "; default " : "; none by default", stdout);
     if (quoted) putchar('"');
     man_put_text(value, strlen(value), false);
     if (quoted) putchar('"');

@@ -26,9 +26,9 @@ cat >"$folder/expected" <<'FILES'
 -rwxr-xr-x root/root ./usr/bin/truekvd
 FILES
 dpkg-deb --contents "$package" | awk '!/\/$/ {print $1, $2, $6}' | LC_ALL=C sort >"$folder/listed"
-grep -vE '/usr/share/doc/truekv/([a-z]+\.md|[A-Z]+\.md|grafana/truekv\.json)$' "$folder/listed" >"$folder/found"
+grep -vE '/usr/share/doc/truekv/(docs/([a-z]+\.md|pictures/[a-z-]+\.(svg|png))|[A-Z]+\.md|grafana/truekv\.json)$' "$folder/listed" >"$folder/found"
 diff -u "$folder/expected" "$folder/found" || fail "files are missing, or none of the package's"
-for guide in README operations protocol verification; do
+for guide in README docs/design docs/operations docs/performance docs/protocol docs/reliability docs/verification; do
     grep -q "/usr/share/doc/truekv/$guide.md$" "$folder/listed" || fail "no $guide.md"
 done
 
