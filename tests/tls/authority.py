@@ -35,3 +35,17 @@ class Authority:
                  days, "-extfile", str(extensions), "-out", str(certificate))  # fmt: skip
         key.chmod(0o600)
         return certificate, key
+
+
+def sign_all(folder: Path) -> dict[str, tuple[Path, Path]]:
+    """Certificate and key of all that these tests know: two authorities, and what each has signed."""
+    ours, theirs = Authority(folder, "ours"), Authority(folder, "theirs")
+    return {
+        "ours": (ours.certificate, ours.key),
+        "theirs": (theirs.certificate, theirs.key),
+        "server": ours.sign("server"),
+        "client": ours.sign("client"),
+        "stranger": theirs.sign("stranger"),
+        "old server": ours.sign("old-server", "-1"),
+        "old client": ours.sign("old-client", "-1"),
+    }

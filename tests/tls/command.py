@@ -19,7 +19,7 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 
-from authority import Authority
+from authority import sign_all
 from fixture import ROOT, TOKEN, TOKEN_BYTES, WAIT_S, Daemon
 
 TRUEKV = os.environ.get("TRUEKV", str(ROOT / "build/truekv"))
@@ -31,14 +31,7 @@ def setUpModule() -> None:
     global FOLDER
     FOLDER = Path(tempfile.mkdtemp(prefix="tkv-ca-"))
     (FOLDER / "token").write_text(TOKEN + "\n")
-    ours, theirs = Authority(FOLDER, "ours"), Authority(FOLDER, "theirs")
-    SIGNED["ours"] = (ours.certificate, ours.key)
-    SIGNED["theirs"] = (theirs.certificate, theirs.key)
-    for name in ("server", "client"):
-        SIGNED[name] = ours.sign(name)
-    SIGNED["stranger"] = theirs.sign("stranger")
-    SIGNED["old server"] = ours.sign("old-server", "-1")
-    SIGNED["old client"] = ours.sign("old-client", "-1")
+    SIGNED.update(sign_all(FOLDER))
 
 
 def tearDownModule() -> None:

@@ -13,7 +13,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from authority import Authority
+from authority import sign_all
 from fixture import MODEL, TOKEN, TOKEN_BYTES, TRUEKVD, Client, Closed, Daemon, context
 
 FOLDER = Path()
@@ -23,14 +23,7 @@ SIGNED: dict[str, tuple[Path, Path]] = {}
 def setUpModule() -> None:
     global FOLDER
     FOLDER = Path(tempfile.mkdtemp(prefix="tkv-ca-"))
-    ours, theirs = Authority(FOLDER, "ours"), Authority(FOLDER, "theirs")
-    SIGNED["ours"] = (ours.certificate, ours.key)
-    SIGNED["theirs"] = (theirs.certificate, theirs.key)
-    for name in ("server", "client"):
-        SIGNED[name] = ours.sign(name)
-    SIGNED["stranger"] = theirs.sign("stranger")
-    SIGNED["old server"] = ours.sign("old-server", "-1")
-    SIGNED["old client"] = ours.sign("old-client", "-1")
+    SIGNED.update(sign_all(FOLDER))
 
 
 def tearDownModule() -> None:
