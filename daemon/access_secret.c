@@ -42,7 +42,9 @@ static bool is_safe(const struct stat *st, const char *path, char *message, size
     return false;
 }
 
-static int open_file(const char *path, enum tkv_secrecy secrecy, char *message, size_t size)
+/* A descriptor, and how large it is; -1: message says why not. */
+static int open_file(const char *path, enum tkv_secrecy secrecy, size_t *bytes, char *message,
+                     size_t size)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -51,6 +53,7 @@ static int open_file(const char *path, enum tkv_secrecy secrecy, char *message, 
         if (fd >= 0) close(fd);
         return -1;
     }
+    *bytes = (size_t)st.st_size;
     if (is_file(&st, path, message, size) &&
         (secrecy == TKV_FILE_OPEN || is_safe(&st, path, message, size)))
         return fd;
@@ -58,37 +61,40 @@ static int open_file(const char *path, enum tkv_secrecy secrecy, char *message, 
     return -1;
 }
 
-/* false: message says why. */
-static bool read_all(int fd, const char *path, struct tkv_buffer *out, char *message, size_t size)
+/* To its end, or until there is no room. -1: errno says why. */
+static ssize_t read_all(int fd, char *to, size_t room)
 {
+    size_t got = 0;
     ssize_t n = 1;
-    while (n > 0) {
-        char *to = tkv_buffer_reserve(out, BUFSIZ);
-        if (to == NULL) {
-            snprintf(message, size, "%s: no memory for it", path);
-            return false;
-        }
-        n = read(fd, to, BUFSIZ);
-        if (n > 0) out->len += (size_t)n;
-        if (out->len > TKV_AUTH_FILE_MAX) break; /* it grows */
+    while (n > 0 && got < room) {
+        n = read(fd, to + got, room - got);
+        if (n < 0) return -1;
+        got += (size_t)n;
     }
-    if (n == 0) return true;
-    snprintf(message, size, "%s: cannot be read: %s", path, n < 0 ? strerror(errno) : "it grows");
-    return false;
+    return (ssize_t)got;
 }
 
+/* All room is taken at once: a buffer that grew would leave secrets in the memory that it left. */
 enum tkv_status tkv_secret_read(const char *path, enum tkv_secrecy secrecy, struct tkv_buffer *out,
                                 char *message, size_t size)
 {
-    tkv_buffer_init(out, TKV_AUTH_FILE_MAX + (size_t)2 * BUFSIZ);
-    int fd = open_file(path, secrecy, message, size);
+    size_t bytes;
+    tkv_buffer_init(out, TKV_AUTH_FILE_MAX + 1);
+    int fd = open_file(path, secrecy, &bytes, message, size);
     if (fd < 0) return TKV_EINVAL;
-    bool fine = read_all(fd, path, out, message, size);
+    char *to = tkv_buffer_reserve(out, bytes + 1);
+    ssize_t n = to != NULL ? read_all(fd, to, bytes + 1) : 0;
+    int error = errno;
     close(fd);
-    if (fine) return TKV_OK;
-    enum tkv_status st = tkv_buffer_status(out) == TKV_OK ? TKV_EINVAL : TKV_ENOMEM;
+    if (to == NULL) {
+        snprintf(message, size, "%s: no memory for it", path);
+        return TKV_ENOMEM;
+    }
+    out->len = n > 0 ? (size_t)n : 0;
+    if (n >= 0 && out->len <= bytes) return TKV_OK;
+    snprintf(message, size, "%s: cannot be read: %s", path, n < 0 ? strerror(error) : "it grows");
     tkv_secret_forget(out);
-    return st;
+    return TKV_EINVAL;
 }
 
 void tkv_secret_forget(struct tkv_buffer *bytes)
